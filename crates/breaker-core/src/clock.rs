@@ -1,0 +1,180 @@
+//! Time as a value that is handed in: [`Tick`], the [`Clock`] trait and its clocks.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// A moment, in whole nanoseconds since its clock was made.
+///
+/// All arithmetic saturates: a moment neither overflows nor panics, and the time since a later
+/// moment is zero.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Tick(u64);
+
+impl Tick {
+    /// The moment at which the clock was made.
+    pub const ZERO: Self = Self(0);
+
+    /// The end of time, 584 years after [`Tick::ZERO`].
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// The moment `nanos` nanoseconds after the clock was made.
+    #[must_use]
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// The moment `millis` milliseconds after the clock was made.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis.saturating_mul(1_000_000))
+    }
+
+    /// Nanoseconds since the clock was made.
+    #[must_use]
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// This moment, `wait` later; the end of time where that would overflow.
+    #[must_use]
+    pub const fn after(self, wait: Duration) -> Self {
+        Self(self.0.saturating_add(saturating_nanos(wait)))
+    }
+
+    /// The time that has passed since `earlier`; zero if `earlier` is not earlier.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+pub(crate) const fn saturating_nanos(duration: Duration) -> u64 {
+    let nanos = duration.as_nanos();
+    if nanos > u64::MAX as u128 { u64::MAX } else { nanos as u64 }
+}
+
+/// What time is it?
+///
+/// A clock should be monotonic. Where one steps back all the same, the breaker takes the latest
+/// moment that it has seen: nothing is undone and nothing panics.
+pub trait Clock: Send + Sync {
+    /// The present moment.
+    fn now(&self) -> Tick;
+}
+
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> Tick {
+        (**self).now()
+    }
+}
+
+/// The machine's monotonic clock, the one for production.
+#[derive(Clone, Copy, Debug)]
+pub struct MonotonicClock {
+    origin: Instant,
+}
+
+impl MonotonicClock {
+    /// A clock that begins now.
+    #[allow(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
+    #[must_use]
+    pub fn new() -> Self {
+        Self { origin: Instant::now() }
+    }
+}
+
+impl Clock for MonotonicClock {
+    #[allow(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
+    fn now(&self) -> Tick {
+        Tick::ZERO.after(Instant::now().saturating_duration_since(self.origin))
+    }
+}
+
+impl Default for MonotonicClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A clock that moves only when it is told to, for tests.
+///
+/// Clones show the same time.
+///
+/// ```
+/// use breaker_core::{Clock, ManualClock, Tick};
+/// use std::time::Duration;
+///
+/// let clock = ManualClock::new();
+/// clock.advance(Duration::from_millis(250));
+/// assert_eq!(clock.now(), Tick::from_millis(250));
+/// ```
+#[derive(Clone, Default)]
+pub struct ManualClock {
+    now: Arc<AtomicU64>,
+}
+
+impl ManualClock {
+    /// A clock that stands at [`Tick::ZERO`].
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Moves the clock on by `step`.
+    pub fn advance(&self, step: Duration) {
+        let step = saturating_nanos(step);
+        let _ = self
+            .now
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| Some(now.saturating_add(step)));
+    }
+
+    /// Puts the clock to `now`, even if that is earlier.
+    pub fn set(&self, now: Tick) {
+        self.now.store(now.as_nanos(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Tick {
+        Tick::from_nanos(self.now.load(Ordering::SeqCst))
+    }
+}
+
+impl fmt::Debug for ManualClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ManualClock").field(&self.now()).finish()
+    }
+}
+
+/// A clock that follows tokio's: it stands still under `tokio::time::pause` and moves with
+/// `tokio::time::advance`.
+#[cfg(feature = "tokio")]
+#[derive(Clone, Copy, Debug)]
+pub struct TokioClock {
+    origin: tokio::time::Instant,
+}
+
+#[cfg(feature = "tokio")]
+impl TokioClock {
+    /// A clock that begins now; call it inside the runtime whose time it follows.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { origin: tokio::time::Instant::now() }
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl Clock for TokioClock {
+    fn now(&self) -> Tick {
+        Tick::ZERO.after(tokio::time::Instant::now().saturating_duration_since(self.origin))
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl Default for TokioClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,272 @@
+//! The refusal that all layers share: [`Rejected`], [`Reason`], [`Refuse`], [`AsError`].
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use crate::name::Name;
+
+/// A call that was not made: why, by whom, and when to come back.
+///
+/// Every refusal of every layer carries one, in the response's extensions or in the source chain
+/// of the error, so that outer layers recognise it: they give back what they had taken, and do
+/// not count it as evidence against the callee.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[must_use]
+pub struct Rejected {
+    by: Name,
+    reason: Reason,
+    retry_after: Option<Duration>,
+    cause: Option<Cause>,
+}
+
+/// Why a call was not made.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The circuit is open.
+    Open,
+    /// The circuit is half-open and all its trials are taken.
+    NoTrialFree,
+    /// The circuit is recovering and this call is not in the admitted share.
+    BelowShare,
+    /// An operator has forced the circuit open.
+    ForcedOpen,
+    /// A dependency of the callee is down.
+    Dependency,
+    /// The service was called without having been made ready.
+    NotReady,
+}
+
+/// What opened a circuit, with the numbers that did it.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[allow(clippy::exhaustive_structs, reason = "plain figures")]
+pub struct Cause {
+    /// The condition that was met.
+    pub condition: Condition,
+    /// Failures (or slow calls, where slowness was the cause) that were counted.
+    pub bad: u32,
+    /// Calls that were counted.
+    pub calls: u32,
+}
+
+/// The kind of condition that opened a circuit.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Condition {
+    /// So many failures in a row.
+    ConsecutiveFailures,
+    /// So many failures within the window.
+    FailureCount,
+    /// This share of the calls in the window failed.
+    FailureRate,
+    /// This share of the calls in the window was slow.
+    SlowCallRate,
+    /// The moving average of successes fell below its threshold.
+    SuccessAverage,
+    /// A strategy of the user's said so.
+    Strategy,
+    /// A trial failed.
+    TrialFailed,
+    /// The trials took too long to give a verdict.
+    StayElapsed,
+    /// Errors came back while the share was growing.
+    RampRelapsed,
+    /// An operator said so.
+    Forced,
+    /// The state was restored from a snapshot.
+    Restored,
+}
+
+impl Condition {
+    /// The reason text of events and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ConsecutiveFailures => "consecutive_failures",
+            Self::FailureCount => "failure_count",
+            Self::FailureRate => "failure_rate",
+            Self::SlowCallRate => "slow_call_rate",
+            Self::SuccessAverage => "success_average",
+            Self::Strategy => "strategy",
+            Self::TrialFailed => "trial_failed",
+            Self::StayElapsed => "half_open_stay_elapsed",
+            Self::RampRelapsed => "ramp_relapsed",
+            Self::Forced => "forced",
+            Self::Restored => "restored",
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bad, calls, .. } = self;
+        match self.condition {
+            Condition::ConsecutiveFailures => write!(f, "{bad} calls in a row failed"),
+            Condition::FailureCount | Condition::FailureRate => {
+                write!(f, "{bad} of {calls} calls failed")
+            }
+            Condition::SlowCallRate => write!(f, "{bad} of {calls} calls were slow"),
+            Condition::SuccessAverage => {
+                write!(f, "the average of successes fell below its threshold")
+            }
+            Condition::Strategy => write!(f, "the strategy in force opened it"),
+            Condition::TrialFailed => write!(f, "{bad} of {calls} trial calls failed"),
+            Condition::StayElapsed => write!(f, "its trial calls gave no verdict in time"),
+            Condition::RampRelapsed => write!(f, "{bad} of {calls} calls failed in recovery"),
+            Condition::Forced => write!(f, "an operator opened it"),
+            Condition::Restored => write!(f, "it was restored open"),
+        }
+    }
+}
+
+impl Rejected {
+    /// A refusal by the component called `by`.
+    pub const fn new(by: Name, reason: Reason) -> Self {
+        Self { by, reason, retry_after: None, cause: None }
+    }
+
+    /// The same refusal, with the time after which a new attempt makes sense.
+    pub const fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// The same refusal, with what opened the circuit.
+    pub const fn with_cause(mut self, cause: Cause) -> Self {
+        self.cause = Some(cause);
+        self
+    }
+
+    /// Who refused.
+    #[must_use]
+    pub const fn by(&self) -> &Name {
+        &self.by
+    }
+
+    /// Why.
+    #[must_use]
+    pub const fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// How long to wait before a new attempt makes sense; `None` if nobody knows.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// What opened the circuit, where a circuit refused.
+    #[must_use]
+    pub const fn cause(&self) -> Option<Cause> {
+        self.cause
+    }
+
+    /// The state word of the refusal: `open`, `half_open` or `forced_open`.
+    #[must_use]
+    pub const fn state(&self) -> &'static str {
+        match self.reason {
+            Reason::NoTrialFree | Reason::BelowShare => "half_open",
+            Reason::ForcedOpen => "forced_open",
+            Reason::Open | Reason::Dependency | Reason::NotReady => "open",
+        }
+    }
+
+    /// The refusal in this error or in one of its sources.
+    #[must_use]
+    pub fn find<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e Self> {
+        let mut link = Some(error);
+        while let Some(error) = link {
+            if let Some(rejected) = error.downcast_ref() {
+                return Some(rejected);
+            }
+            link = error.source();
+        }
+        None
+    }
+
+    /// `Retry-After` in whole seconds, rounded up, at least 1; `None` where the wait is unknown.
+    #[must_use]
+    pub const fn retry_after_secs(&self) -> Option<u64> {
+        match self.retry_after {
+            None => None,
+            Some(wait) => {
+                let up = wait.as_secs().saturating_add((wait.subsec_nanos() > 0) as u64);
+                Some(if up == 0 { 1 } else { up })
+            }
+        }
+    }
+
+    /// Why, in a clause that names nobody: what a stranger may be told.
+    #[must_use]
+    pub const fn summary(&self) -> &'static str {
+        match self.reason {
+            Reason::Open => "the circuit is open",
+            Reason::NoTrialFree => "the circuit is half-open and all its trials are taken",
+            Reason::BelowShare => "the circuit is recovering and admits only a share of the calls",
+            Reason::ForcedOpen => "the circuit was forced open",
+            Reason::Dependency => "a dependency is down",
+            Reason::NotReady => "the service was called without having been made ready",
+        }
+    }
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "call refused by {}: {}", self.by, self.summary())?;
+        if let Some(cause) = self.cause {
+            write!(f, ", because {cause}")?;
+        }
+        match self.retry_after {
+            Some(wait) => write!(f, "; try again in {wait:.1?}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error for Rejected {}
+
+/// What does a refused caller get?
+///
+/// Closures `Fn(&Req, Rejected) -> Result<Res, Err>` refuse, and so does [`AsError`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no answer for a refused call of this service",
+    label = "request `{Req}`, response `{Res}`, error `{Err}`: one of the three does not fit",
+    note = "the response's body has no `Default`: put the layer that changes the body outside, \
+            in a `.layer(..)` call of its own",
+    note = "the error is neither `Infallible` nor a `BoxError`: add the layer `BoxErrors` beneath, \
+            or say what to answer with `.refuse_fn(|request, rejected| ..)`",
+    note = "the service is not HTTP: use `CircuitBreakerLayer::generic(config)`, \
+            whose error needs `From<Rejected>`"
+)]
+pub trait Refuse<Req, Res, Err> {
+    /// Turns a refusal into what the service answers.
+    ///
+    /// # Errors
+    /// Whatever the caller is to see as an error of the service.
+    fn refuse(&self, request: &Req, rejected: Rejected) -> Result<Res, Err>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<F, Req, Res, Err> Refuse<Req, Res, Err> for F
+where
+    F: Fn(&Req, Rejected) -> Result<Res, Err>,
+{
+    fn refuse(&self, request: &Req, rejected: Rejected) -> Result<Res, Err> {
+        self(request, rejected)
+    }
+}
+
+/// Answers with the service's own error, made from the [`Rejected`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AsError;
+
+#[diagnostic::do_not_recommend]
+impl<Req, Res, Err> Refuse<Req, Res, Err> for AsError
+where
+    Err: From<Rejected>,
+{
+    fn refuse(&self, _: &Req, rejected: Rejected) -> Result<Res, Err> {
+        Err(Err::from(rejected))
+    }
+}
