@@ -1,0 +1,67 @@
+//! `cargo xtask deep`: what takes longer than anyone wants to wait for on every change.
+
+use std::hash::{BuildHasher, RandomState};
+
+use crate::step::{Invocation, Step};
+use crate::workspace::Workspace;
+use crate::{advisories, tools};
+
+/// How many cases each property sees, against 256 in the everyday run.
+const PROPERTY_CASES: u32 = 100_000;
+
+/// The steps of the deep command.
+pub(crate) fn steps(workspace: &Workspace) -> Vec<Step> {
+    let mut steps = vec![properties()];
+    steps.extend(suite(workspace, "walk", |run| run.env("PORTCULLIS_WALK", "deep")));
+    steps.extend(suite(workspace, "conformance", |run| run));
+    steps.push(advisories::step(workspace));
+    steps.push(miri(workspace));
+    steps
+}
+
+/// Every property of the core with many cases. The seed is printed with the command, so that a
+/// failure can be had again.
+fn properties() -> Step {
+    let seed = std::env::var("PROPTEST_RNG_SEED")
+        .unwrap_or_else(|_| RandomState::new().hash_one("seed").to_string());
+    let run = Invocation::cargo("test --package breaker-core --release --all-features")
+        .env("PROPTEST_CASES", PROPERTY_CASES.to_string())
+        .env("PROPTEST_RNG_SEED", seed);
+    Step::tests("properties", run)
+}
+
+/// The integration tests with this word in their name, in release, one step each.
+fn suite(
+    workspace: &Workspace,
+    word: &str,
+    prepare: impl Fn(Invocation) -> Invocation,
+) -> Vec<Step> {
+    let found = match workspace.integration_tests(word) {
+        Ok(found) if found.is_empty() => {
+            return vec![Step::skip(word, format!("no integration test is called `{word}`"))];
+        }
+        Ok(found) => found,
+        Err(error) => return vec![Step::skip(word, format!("cannot look for it: {error}"))],
+    };
+    let steps = found.into_iter().map(|(package, test)| {
+        let args = format!(
+            "test --package {package} --release --all-features --test {test} -- --nocapture"
+        );
+        Step::tests(format!("{test} {package}"), prepare(Invocation::cargo(&args)))
+    });
+    steps.collect()
+}
+
+/// The unit tests of the core under an interpreter that sees undefined behaviour and data races.
+fn miri(workspace: &Workspace) -> Step {
+    // Asking must not start an installation.
+    let probe = Invocation::new("rustup", "run nightly cargo miri --version")
+        .env("RUSTUP_AUTO_INSTALL", "0");
+    if !tools::works(&probe, workspace) {
+        return Step::skip("miri", "no nightly toolchain with miri is installed");
+    }
+    let run = Invocation::new("rustup", "run nightly cargo miri test --package breaker-core --lib")
+        .env("MIRIFLAGS", "-Zmiri-disable-isolation")
+        .env("PROPTEST_CASES", "8");
+    Step::tests("miri", run)
+}
