@@ -159,6 +159,7 @@ pub struct TokioClock {
 #[cfg(feature = "tokio")]
 impl TokioClock {
     /// A clock that begins now; call it inside the runtime whose time it follows.
+    #[allow(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
     #[must_use]
     pub fn new() -> Self {
         Self { origin: tokio::time::Instant::now() }
@@ -167,6 +168,7 @@ impl TokioClock {
 
 #[cfg(feature = "tokio")]
 impl Clock for TokioClock {
+    #[allow(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
     fn now(&self) -> Tick {
         Tick::ZERO.after(tokio::time::Instant::now().saturating_duration_since(self.origin))
     }

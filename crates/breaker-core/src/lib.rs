@@ -1,15 +1,50 @@
 #![doc = include_str!("../README.md")]
 
+mod breaker;
+mod call;
 mod clock;
+mod config;
+mod events;
+mod explain;
 mod key;
+mod keyed;
+pub mod machine;
 mod name;
+mod observe;
 mod outcome;
+mod pace;
+mod percent;
 mod rejected;
+mod slot;
+mod state;
+mod strategy;
+mod sync;
+#[cfg(feature = "tracing")]
+mod tracing;
+mod window;
 
+pub use breaker::{CircuitBreaker, PanicGuard, Permit};
+pub use call::CallError;
 #[cfg(feature = "tokio")]
 pub use clock::TokioClock;
 pub use clock::{Clock, ManualClock, MonotonicClock, Tick};
+pub use config::{
+    CircuitBreakerConfig, ConfigError, ConfigErrors, OnDrop, OnRelapse, OnStayElapsed, Ramp,
+    RampSpeed, Recovery, StrategyKind, Trials, Trip, Value, Window,
+};
+pub use events::{Change, Events, Next};
+pub use explain::{Order, RampPhase, Snapshot};
 pub use key::Key;
+pub use keyed::CircuitBreakers;
+pub use machine::{IllegalTransition, Override, Saved};
 pub use name::{InvalidName, Name};
+pub use observe::{Event, EventKind, Interest, Observe};
 pub use outcome::{Classify, CountAs, Counted, ErrorsAreFailures, FailureKind, Outcome};
+pub use pace::{Chance, Jitter, Pace};
+pub use percent::Percent;
 pub use rejected::{AsError, Cause, Condition, Reason, Refuse, Rejected};
+pub use state::{State, Totals, Transition, Transitions, Why};
+pub use strategy::{DependencyGate, GateVerdict, Strategy};
+#[cfg(feature = "tracing")]
+pub use tracing::{Spans, TracingObserver};
+pub use window::Tally;

@@ -79,16 +79,16 @@ impl FailureKind {
         }
     }
 
-    pub(crate) const NAMES: [&'static str; 9] = [
-        "timeout",
-        "connection",
-        "overload",
-        "rate_limited",
-        "resource_exhausted",
-        "invalid_request",
-        "internal",
-        "unknown",
-        "panic",
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Timeout,
+        Self::Connection,
+        Self::Overload { retry_after: None },
+        Self::RateLimited,
+        Self::ResourceExhausted,
+        Self::InvalidRequest,
+        Self::Internal,
+        Self::Unknown,
+        Self::Panic,
     ];
 
     const fn index(self) -> usize {

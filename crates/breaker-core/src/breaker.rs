@@ -1,0 +1,483 @@
+//! The circuit that users hold: [`CircuitBreaker`], and the [`Permit`] of a call.
+//!
+//! This file and `slot.rs` are the ones that know about threads. The rules are in `machine.rs`.
+
+mod control;
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, MonotonicClock, Tick};
+use crate::config::CircuitBreakerConfig;
+use crate::events::{Change, Events};
+use crate::explain::Snapshot;
+use crate::machine::{Refusal, Settled, Ticket};
+use crate::name::Name;
+use crate::observe::{EventKind, Interest, Observe};
+use crate::outcome::{FailureKind, Outcome};
+use crate::pace::Chance;
+use crate::rejected::Rejected;
+use crate::slot::{Core, News, Slot, Surroundings};
+use crate::state::State;
+use crate::strategy::GateVerdict;
+
+/// A circuit: cheap to clone, and all clones are the same circuit.
+///
+/// ```
+/// use breaker_core::{CircuitBreaker, CircuitBreakerConfig, FailureKind, State};
+///
+/// let breaker = CircuitBreaker::new(CircuitBreakerConfig::new().named("ledger"));
+/// for _ in 0..5 {
+///     let permit = breaker.try_acquire().expect("closed admits");
+///     permit.failure(FailureKind::Timeout);
+/// }
+/// assert_eq!(breaker.state(), State::Open);
+/// let refusal = breaker.try_acquire().unwrap_err();
+/// assert!(refusal.retry_after().is_some());
+/// ```
+#[derive(Clone)]
+pub struct CircuitBreaker {
+    slot: Arc<Slot>,
+}
+
+impl CircuitBreaker {
+    /// A closed circuit on the machine's monotonic clock.
+    #[must_use]
+    pub fn new(config: CircuitBreakerConfig) -> Self {
+        Self::with_clock(config, MonotonicClock::new())
+    }
+
+    /// A closed circuit on another clock: a [`ManualClock`](crate::ManualClock) in tests.
+    #[must_use]
+    pub fn with_clock(config: CircuitBreakerConfig, clock: impl Clock + 'static) -> Self {
+        // A hasher with random keys is the standard library's own source of chance.
+        Self::with_clock_and_seed(config, clock, RandomState::new().hash_one(0_u8))
+    }
+
+    /// A closed circuit whose jitter is the same in every run.
+    #[must_use]
+    pub fn with_clock_and_seed(
+        config: CircuitBreakerConfig,
+        clock: impl Clock + 'static,
+        seed: u64,
+    ) -> Self {
+        let around = Arc::new(Surroundings::new(Arc::new(clock)));
+        Self::in_surroundings(Arc::new(config), Chance::seeded(seed), around, None)
+    }
+
+    pub(crate) fn in_surroundings(
+        config: Arc<CircuitBreakerConfig>,
+        chance: Chance,
+        around: Arc<Surroundings>,
+        partition: Option<Name>,
+    ) -> Self {
+        Self { slot: Arc::new(Slot::new(config, chance, around, partition)) }
+    }
+
+    /// Asks for admission, and notes the time: for calls that begin now.
+    ///
+    /// # Errors
+    /// A [`Rejected`], which says why and when to come back.
+    pub fn try_acquire(&self) -> Result<Permit, Rejected> {
+        let mut permit = self.try_acquire_unstamped()?;
+        permit.stamp();
+        Ok(permit)
+    }
+
+    /// Asks for admission without noting the time: [`Permit::stamp`] does, once it is known that
+    /// the call is not ready at once. A call that never is stamped took no time.
+    ///
+    /// # Errors
+    /// A [`Rejected`], which says why and when to come back.
+    pub fn try_acquire_unstamped(&self) -> Result<Permit, Rejected> {
+        if self.slot.is_gated() {
+            self.ask_gate()?;
+        }
+        let now = self.slot.now_unless_at_rest();
+        let admitted = self.slot.step(|core, done, news, wanted| {
+            let config = core.config.clone();
+            let admitted = core.machine.admit(&config, now, done);
+            news.add(wanted, || checked(core, admitted.is_ok()), Interest::STEPS);
+            admitted.map_err(|refusal| refuse(core, refusal, news, wanted))
+        });
+        match admitted {
+            Ok(ticket) => Ok(Permit { breaker: self.clone(), open: Some((ticket, None)) }),
+            Err(rejected) => Err(rejected),
+        }
+    }
+
+    /// The refusal that a call would surely get just now: while open, or forced open. It is
+    /// counted only when it is given: see [`CircuitBreaker::refuse_known`].
+    ///
+    /// `None` also where it depends on the call: half-open, with a gate, or where not all calls
+    /// are refused.
+    #[must_use]
+    pub fn known_refusal(&self) -> Option<Rejected> {
+        let now = self.slot.now_unless_at_rest();
+        if now == Tick::ZERO || self.slot.is_gated() {
+            return None;
+        }
+        self.slot.with_core(|core| {
+            let refusal = core.machine.known_refusal(&core.config, now)?;
+            Some(rejected(core, refusal))
+        })
+    }
+
+    /// Gives a refusal that [`known_refusal`](Self::known_refusal) announced, and counts it.
+    pub fn refuse_known(&self, rejected: Rejected) -> Rejected {
+        self.slot.step(|core, _, news, wanted| {
+            let refusal = Refusal {
+                reason: rejected.reason(),
+                retry_after: rejected.retry_after(),
+                cause: rejected.cause(),
+            };
+            core.machine.refused(refusal);
+            news.add(wanted, || EventKind::Refused(rejected), Interest::REFUSALS);
+        });
+        rejected
+    }
+
+    /// Takes in an outcome for which nobody asked admission. In half-open it counts as a trial
+    /// if one is free.
+    pub fn record(&self, outcome: Outcome) {
+        self.record_timed(outcome, Duration::ZERO);
+    }
+
+    /// Takes in the outcome of a call that took `duration`, for which nobody asked admission.
+    pub fn record_timed(&self, outcome: Outcome, duration: Duration) {
+        let now = self.slot.around.clock.now();
+        self.slot.step(|core, done, news, wanted| {
+            let config = core.config.clone();
+            let before = Before::of(core);
+            let settled = core.machine.record(&config, outcome, Some(duration), now, done);
+            tell_settled(core, outcome, settled, duration, before, news, wanted);
+        });
+        self.slot.consult();
+    }
+
+    /// Takes in that the callee could not even be made ready: evidence, but never a trial.
+    pub fn record_unready(&self, outcome: Outcome) {
+        let now = self.slot.around.clock.now();
+        self.slot.step(|core, done, news, wanted| {
+            let config = core.config.clone();
+            let before = Before::of(core);
+            let settled = core.machine.unready(&config, outcome, now, done);
+            tell_settled(core, outcome, settled, Duration::ZERO, before, news, wanted);
+        });
+        self.slot.consult();
+    }
+
+    /// The state, right for the present time even if there was no call for hours.
+    #[must_use]
+    pub fn state(&self) -> State {
+        let now = self.slot.now_unless_at_rest();
+        self.slot.step(|core, done, _, _| {
+            let config = core.config.clone();
+            core.machine.advance(&config, now, done);
+            core.machine.state()
+        })
+    }
+
+    /// All figures, right for the present time.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let now = self.slot.around.clock.now();
+        let observed = self.slot.around.is_observed();
+        let mut snapshot = self.slot.step(|core, done, _, _| {
+            let config = core.config.clone();
+            core.machine.advance(&config, now, done);
+            core.snapshot()
+        });
+        snapshot.successes_counted |= observed;
+        snapshot
+    }
+
+    /// One sentence: why the circuit is as it is, and when that changes.
+    #[must_use]
+    pub fn explain(&self) -> String {
+        self.snapshot().explain()
+    }
+
+    /// The name of the circuit.
+    #[must_use]
+    pub fn name(&self) -> Name {
+        self.slot.with_core(|core| core.config.name)
+    }
+
+    /// Has `observer` told what happens from now on, for all clones of the handle.
+    pub fn observe(&self, observer: impl Observe + 'static) {
+        self.slot.around.observe(Arc::new(observer));
+    }
+
+    /// The changes from now on, as a stream.
+    #[must_use]
+    pub fn subscribe(&self) -> Events {
+        self.slot.around.history.subscribe()
+    }
+
+    /// The last changes, oldest first, up to 256.
+    #[must_use]
+    pub fn recent_changes(&self) -> Vec<Change> {
+        self.slot.around.history.recent()
+    }
+
+    /// Whether this and `other` are the same circuit.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.slot, &other.slot)
+    }
+
+    pub(crate) fn is_only_handle(&self) -> bool {
+        Arc::strong_count(&self.slot) == 1
+    }
+
+    pub(crate) fn equals_new(&self, now: Tick, forget_after: Duration) -> bool {
+        self.slot.with_core(|core| {
+            core.strategy.is_none()
+                && core.gate.is_none()
+                && core.version == 0
+                && core.machine.equals_new(now, forget_after)
+        })
+    }
+
+    fn ask_gate(&self) -> Result<(), Rejected> {
+        let GateVerdict::Refuse { retry_after } = self.slot.ask_gate() else { return Ok(()) };
+        let now = self.slot.around.clock.now();
+        self.slot.step(|core, done, news, wanted| {
+            let config = core.config.clone();
+            match core.machine.refuse_for_dependency(&config, retry_after, now, done) {
+                None => Ok(()),
+                Some(refusal) => Err(refuse(core, refusal, news, wanted)),
+            }
+        })
+    }
+}
+
+impl fmt::Debug for CircuitBreaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.slot.fmt(f)
+    }
+}
+
+/// Proof that a call was admitted. It ends exactly once: with an outcome, or dropped.
+///
+/// A dropped permit is a cancelled call: by default it counts as a timeout if it was already
+/// slow, and says nothing otherwise ([`OnDrop`](crate::OnDrop)). Dropping never panics and never
+/// blocks.
+#[must_use = "a permit that is dropped is a cancelled call"]
+pub struct Permit {
+    breaker: CircuitBreaker,
+    /// The ticket and when the call began; `None` once it has ended.
+    open: Option<(Ticket, Option<Tick>)>,
+}
+
+impl Permit {
+    /// The call ended well.
+    pub fn success(self) {
+        self.record(Outcome::Success);
+    }
+
+    /// The call failed.
+    pub fn failure(self, kind: FailureKind) {
+        self.record(Outcome::Failure(kind));
+    }
+
+    /// The call ended.
+    pub fn record(mut self, outcome: Outcome) {
+        if let Err(panic) = self.settle(outcome, None) {
+            std::panic::resume_unwind(panic);
+        }
+        self.breaker.slot.consult();
+    }
+
+    /// The call ended, and took `duration`.
+    pub fn record_timed(mut self, outcome: Outcome, duration: Duration) {
+        if let Err(panic) = self.settle(outcome, Some(duration)) {
+            std::panic::resume_unwind(panic);
+        }
+        self.breaker.slot.consult();
+    }
+
+    /// Notes that the call takes time from now on, unless that is noted already.
+    pub fn stamp(&mut self) {
+        if let Some((_, began @ None)) = &mut self.open {
+            *began = Some(self.breaker.slot.around.clock.now());
+        }
+    }
+
+    /// Puts the permit around a piece of code that may panic.
+    pub fn guard(self) -> PanicGuard {
+        self.guard_as(Outcome::Failure(FailureKind::Panic))
+    }
+
+    /// Puts the permit around a piece of code whose panic means `outcome`.
+    pub fn guard_as(self, outcome: Outcome) -> PanicGuard {
+        PanicGuard { permit: Some(self), outcome }
+    }
+
+    /// The circuit that gave it.
+    #[must_use]
+    pub fn breaker(&self) -> &CircuitBreaker {
+        &self.breaker
+    }
+
+    /// Ends the permit; hands back what an observer panicked with.
+    fn settle(&mut self, outcome: Outcome, known: Option<Duration>) -> Told {
+        let Some((ticket, began)) = self.open.take() else { return Ok(()) };
+        let slot = &self.breaker.slot;
+        let well = outcome == Outcome::Success;
+        let timed = !well || slot.times_successes(began.is_some());
+        let now = if timed { slot.around.clock.now() } else { Tick::ZERO };
+        let measured = began.filter(|_| timed).map(|began| now.since(began));
+        let duration = known.or(measured);
+        let ((), told) = slot.step_quietly(|core, done, news, wanted| {
+            let config = core.config.clone();
+            let before = Before::of(core);
+            let settled = core.machine.settle(&config, ticket, outcome, duration, now, done);
+            let duration = duration.unwrap_or_default();
+            tell_settled(core, outcome, settled, duration, before, news, wanted);
+        });
+        told
+    }
+
+    /// Ends the permit of a call that was dropped.
+    fn cancel(&mut self) {
+        let Some((ticket, began)) = self.open.take() else { return };
+        let slot = &self.breaker.slot;
+        let now = slot.around.clock.now();
+        let elapsed = began.map(|began| now.since(began));
+        // A drop must not panic: what an observer panicked with ends here.
+        let _ = slot.step_quietly(|core, done, news, wanted| {
+            let config = core.config.clone();
+            let before = Before::of(core);
+            let settled = core.machine.cancel(&config, ticket, elapsed, now, done);
+            let elapsed = elapsed.unwrap_or_default();
+            match settled {
+                Some(settled) => {
+                    let timeout = Outcome::Failure(FailureKind::Timeout);
+                    tell_settled(core, timeout, settled, elapsed, before, news, wanted);
+                }
+                None => news.add(wanted, || EventKind::Cancelled { elapsed }, Interest::CALLS),
+            }
+        });
+        slot.consult();
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.cancel();
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").field("breaker", &self.breaker.name()).finish_non_exhaustive()
+    }
+}
+
+/// A permit around a piece of code that may panic: dropped without being released, it records
+/// the panic.
+///
+/// Panics are told apart by position, not by `thread::panicking()`, which is wrong under
+/// `catch_unwind` and true during unrelated panics.
+#[derive(Debug)]
+#[must_use = "dropped at once it records a panic"]
+pub struct PanicGuard {
+    permit: Option<Permit>,
+    outcome: Outcome,
+}
+
+impl PanicGuard {
+    /// The code has ended without a panic: the permit goes on.
+    pub fn release(mut self) -> Permit {
+        match self.permit.take() {
+            Some(permit) => permit,
+            None => unreachable!("a guard holds its permit until it is released"),
+        }
+    }
+}
+
+impl Drop for PanicGuard {
+    fn drop(&mut self) {
+        if let Some(mut permit) = self.permit.take() {
+            // Already panicking: what an observer panics with ends here.
+            let _ = permit.settle(self.outcome, None);
+            permit.breaker.slot.consult();
+        }
+    }
+}
+
+type Told = Result<(), Box<dyn std::any::Any + Send>>;
+
+/// What an update starts from.
+#[derive(Clone, Copy)]
+struct Before {
+    state: State,
+    failures: u32,
+}
+
+impl Before {
+    fn of(core: &Core) -> Self {
+        Self { state: core.machine.state(), failures: core.machine.tally().failures }
+    }
+}
+
+fn rejected(core: &Core, refusal: Refusal) -> Rejected {
+    let mut rejected = Rejected::new(core.config.name, refusal.reason);
+    if let Some(wait) = refusal.retry_after {
+        rejected = rejected.with_retry_after(wait);
+    }
+    match refusal.cause {
+        Some(cause) => rejected.with_cause(cause),
+        None => rejected,
+    }
+}
+
+fn refuse(core: &Core, refusal: Refusal, news: &mut News, wanted: Interest) -> Rejected {
+    let rejected = rejected(core, refusal);
+    news.add(wanted, || EventKind::Refused(rejected), Interest::REFUSALS);
+    rejected
+}
+
+fn checked(core: &Core, admitted: bool) -> EventKind {
+    let machine = &core.machine;
+    EventKind::Checked {
+        state: machine.state(),
+        failures: machine.tally().failures,
+        since_failure: machine.since_failure(),
+        trials_in_flight: machine.trials_in_flight(),
+        admitted,
+    }
+}
+
+fn tell_settled(
+    core: &Core,
+    outcome: Outcome,
+    settled: Settled,
+    duration: Duration,
+    before: Before,
+    news: &mut News,
+    wanted: Interest,
+) {
+    core.note_share(settled.share, news);
+    let Settled { counted, slow, late, .. } = settled;
+    news.add(
+        wanted,
+        || EventKind::Settled { outcome, counted, duration, slow, late },
+        Interest::CALLS,
+    );
+    news.add(
+        wanted,
+        || EventKind::Updated {
+            from: before.state,
+            to: core.machine.state(),
+            failures_before: before.failures,
+            failures_after: core.machine.tally().failures,
+            trials_in_flight: core.machine.trials_in_flight(),
+        },
+        Interest::STEPS,
+    );
+}

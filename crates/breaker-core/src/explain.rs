@@ -1,0 +1,262 @@
+//! What a circuit knows about itself: [`Snapshot`] in figures, [`Snapshot::explain`] in a sentence.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Tick;
+use crate::config::{CircuitBreakerConfig, Recovery, TripOn};
+use crate::machine::Saved;
+use crate::name::Name;
+use crate::percent::Percent;
+use crate::rejected::Cause;
+use crate::state::{State, Totals};
+use crate::window::Tally;
+
+/// All figures of a circuit at one moment.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// The name of the circuit.
+    pub name: Name,
+    /// The state.
+    pub state: State,
+    /// The state that the circuit would be in without the operator's order.
+    pub shadow: Option<State>,
+    /// The operator's order that is in force.
+    pub order: Option<Order>,
+    /// How often the state has changed.
+    pub generation: u64,
+    /// How long the present state lasts.
+    pub in_state: Duration,
+    /// How long each state has lasted in all, in the order of [`State::ALL`].
+    pub time_in_state: [Duration; State::COUNT],
+    /// The counts of the evidence in force: of the trials when half-open, of the window
+    /// otherwise, or of the running count where there is no window. While open, what opened it.
+    pub tally: Tally,
+    /// Failures by calls in that evidence; `None` before the first call.
+    pub failure_rate: Option<f64>,
+    /// Slow calls by calls in that evidence; `None` before the first call.
+    pub slow_rate: Option<f64>,
+    /// The moving average of successes, where one is kept.
+    pub success_average: Option<f64>,
+    /// Failures in a row, where they are counted.
+    pub consecutive_failures: Option<u32>,
+    /// Openings since the circuit was last closed.
+    pub consecutive_openings: u32,
+    /// What opened the circuit, as long as it is not closed.
+    pub cause: Option<Cause>,
+    /// What is left of the open period.
+    pub remaining: Option<Duration>,
+    /// How long ago a call last failed.
+    pub since_failure: Option<Duration>,
+    /// Trials that are out.
+    pub trials_in_flight: u32,
+    /// The admitted share of a recovery by ramp or by a strategy.
+    pub share: Option<Percent>,
+    /// The most calls that the window holds; `None` without a window.
+    pub window: Option<u32>,
+    /// The period of a time window.
+    pub window_period: Option<Duration>,
+    /// Refusals since the last change of state.
+    pub refused_in_state: u64,
+    /// What happened since the circuit was made. Successes are counted where a window, an
+    /// observer or `totals(true)` asks for them: see [`Snapshot::successes`].
+    pub totals: Totals,
+    pub(crate) successes_counted: bool,
+    /// Grows by one with every change of the configuration.
+    pub config_version: u64,
+    /// The configuration in force.
+    pub config: CircuitBreakerConfig,
+    /// When this was taken, on the circuit's clock.
+    pub at: Tick,
+}
+
+/// An operator's order.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Order {
+    /// Why it was given.
+    pub reason: Arc<str>,
+    /// When it ends by itself.
+    pub remaining: Option<Duration>,
+}
+
+/// How far a recovery by ramp has come.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[allow(clippy::exhaustive_enums, reason = "complete by definition")]
+pub enum RampPhase {
+    /// At the base share.
+    Initial,
+    /// Above it, below half.
+    Progressive,
+    /// From half on.
+    Final,
+}
+
+impl RampPhase {
+    pub(crate) const fn of(share: Percent, base: Percent) -> Self {
+        if share.as_basis_points() <= base.as_basis_points() {
+            Self::Initial
+        } else if share.as_basis_points() < Percent::new(50).as_basis_points() {
+            Self::Progressive
+        } else {
+            Self::Final
+        }
+    }
+
+    /// The word in events, metrics and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Initial => "initial",
+            Self::Progressive => "progressive",
+            Self::Final => "final",
+        }
+    }
+}
+
+impl Snapshot {
+    /// Calls that ended well since the circuit was made; `None` where nobody asked for them to
+    /// be counted.
+    #[must_use]
+    pub const fn successes(&self) -> Option<u64> {
+        if self.successes_counted { Some(self.totals.successes) } else { None }
+    }
+
+    /// How far a recovery by ramp has come.
+    #[must_use]
+    pub fn ramp_phase(&self) -> Option<RampPhase> {
+        let base = match self.config.recovery {
+            Recovery::Ramp(ramp) => ramp.base,
+            Recovery::Trials(_) => Percent::ZERO,
+        };
+        self.share.map(|share| RampPhase::of(share, base))
+    }
+
+    /// As much of this as should survive a restart.
+    #[must_use]
+    pub fn to_saved(&self) -> Saved {
+        let state = match self.state {
+            State::Open | State::HalfOpen => self.state,
+            _ => State::Closed,
+        };
+        let remaining = self.remaining.unwrap_or_default();
+        Saved { state, openings: self.consecutive_openings, remaining }
+    }
+
+    /// One sentence: why the circuit is as it is, and when that changes.
+    #[must_use]
+    pub fn explain(&self) -> String {
+        let mut text = format!("{} is ", self.name);
+        // Writing to a String does not fail.
+        let _ = match self.state {
+            State::Closed => self.explain_closed(&mut text),
+            State::Open => self.explain_open(&mut text),
+            State::HalfOpen => self.explain_half_open(&mut text),
+            State::ForcedOpen | State::ForcedClosed | State::Disabled | State::MetricsOnly => {
+                self.explain_order(&mut text)
+            }
+        };
+        if self.config_version > 0 {
+            let _ = write!(text, "; configuration v{}", self.config_version);
+        }
+        text
+    }
+
+    fn explain_closed(&self, text: &mut String) -> std::fmt::Result {
+        write!(text, "closed")?;
+        let mut link = ':';
+        for condition in self.config.trip.conditions() {
+            write!(text, "{link} ")?;
+            link = ',';
+            let Tally { calls, failures, slow } = self.tally;
+            match condition {
+                TripOn::Consecutive(threshold) => {
+                    let streak = self.consecutive_failures.unwrap_or(0);
+                    write!(text, "{streak} of {threshold} failures in a row")?;
+                }
+                TripOn::Window(rule) => {
+                    write!(text, "{failures} of the last {calls} calls failed")?;
+                    if let Some(rate) = rule.failure_rate {
+                        write!(text, " (opens at {rate} of at least {})", rule.window.min_calls)?;
+                    }
+                    if let Some(count) = rule.failure_count {
+                        write!(text, " (opens at {count})")?;
+                    }
+                    if let Some(rate) = rule.slow_rate {
+                        write!(text, ", {slow} were slow (opens at {rate})")?;
+                    }
+                }
+                TripOn::Average { threshold, .. } => {
+                    let average = self.success_average.unwrap_or(1.0) * 100.0;
+                    write!(text, "successes average {average:.1} % (opens below {threshold})")?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn explain_open(&self, text: &mut String) -> std::fmt::Result {
+        write!(text, "open since {}", Rough(self.in_state))?;
+        if let Some(cause) = self.cause {
+            write!(text, ": {cause}")?;
+        }
+        if self.consecutive_openings > 1 {
+            write!(text, "; opening number {} in a row", self.consecutive_openings)?;
+        }
+        write!(text, "; tries again in {}", Rough(self.remaining.unwrap_or_default()))
+    }
+
+    fn explain_half_open(&self, text: &mut String) -> std::fmt::Result {
+        let Tally { calls, failures, .. } = self.tally;
+        write!(text, "half-open since {}: ", Rough(self.in_state))?;
+        match self.share {
+            Some(share) => write!(text, "{share} of the calls are admitted, ")?,
+            None => write!(text, "{} trial calls are out, ", self.trials_in_flight)?,
+        }
+        write!(text, "{failures} of {calls} trial calls failed so far")?;
+        match self.config.recovery {
+            Recovery::Trials(trials) => {
+                write!(text, "; decides after at most {} trial calls", trials.permitted)
+            }
+            Recovery::Ramp(ramp) => {
+                write!(text, "; the next step needs {} good calls", ramp.successes)
+            }
+        }
+    }
+
+    fn explain_order(&self, text: &mut String) -> std::fmt::Result {
+        let what = match self.state {
+            State::ForcedOpen => "forced open",
+            State::ForcedClosed => "forced closed",
+            State::Disabled => "disabled",
+            _ => "only watching",
+        };
+        write!(text, "{what} since {}", Rough(self.in_state))?;
+        let Some(order) = &self.order else { return Ok(()) };
+        write!(text, " by an operator ({:?})", order.reason)?;
+        if self.state == State::MetricsOnly {
+            write!(text, "; it would have refused {} calls", self.totals.would_refuse)?;
+        }
+        match order.remaining {
+            Some(rest) => write!(text, "; ends in {}", Rough(rest)),
+            None => write!(text, "; until it is released"),
+        }
+    }
+}
+
+/// A duration as a person would say it: no more than three digits that matter.
+struct Rough(Duration);
+
+impl std::fmt::Display for Rough {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let seconds = self.0.as_secs_f64();
+        match self.0.as_secs() {
+            0 => write!(f, "{} ms", self.0.as_millis()),
+            1..=9 => write!(f, "{seconds:.1} s"),
+            10..=599 => write!(f, "{seconds:.0} s"),
+            _ => write!(f, "{:.0} min", seconds / 60.0),
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! One circuit per key, in bounded memory: [`CircuitBreakers`].
+
+use std::collections::HashMap;
+use std::fmt::{self, Display};
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::breaker::CircuitBreaker;
+use crate::clock::{Clock, MonotonicClock};
+use crate::config::CircuitBreakerConfig;
+use crate::events::Events;
+use crate::name::Name;
+use crate::observe::Observe;
+use crate::pace::Chance;
+use crate::slot::Surroundings;
+use crate::sync::{Mutex, lock};
+
+/// One circuit per key, all of the same configuration.
+///
+/// The map is bounded. When it is full, a new key takes the place of a circuit that equals a new
+/// one: closed, without failures in its evidence, held by nobody. Where there is none, new keys
+/// share one overflow circuit; so no flood of keys makes the map forget a circuit that is open.
+/// Keys are hashed with a random seed, since attackers choose keys.
+///
+/// ```
+/// use breaker_core::{CircuitBreakerConfig, CircuitBreakers, State};
+///
+/// let hosts = CircuitBreakers::new(CircuitBreakerConfig::http_client());
+/// hosts.get(&"a.example".to_string()).trip().unwrap();
+/// assert_eq!(hosts.get(&"a.example".to_string()).state(), State::Open);
+/// assert_eq!(hosts.get(&"b.example".to_string()).state(), State::Closed);
+/// ```
+#[derive(Clone)]
+pub struct CircuitBreakers<K> {
+    shared: Arc<Shared<K>>,
+}
+
+struct Shared<K> {
+    shards: Box<[Mutex<Shard<K>>]>,
+    hasher: RandomState,
+    config: Arc<CircuitBreakerConfig>,
+    around: Arc<Surroundings>,
+    /// Shared by all keys beyond the bound.
+    overflow: CircuitBreaker,
+    /// Shared by all requests without a key.
+    unmatched: CircuitBreaker,
+    per_shard: usize,
+}
+
+struct Shard<K> {
+    places: HashMap<K, usize, RandomState>,
+    entries: Vec<(K, CircuitBreaker)>,
+    /// Where the search for a place goes on.
+    hand: usize,
+    chance: Chance,
+}
+
+const SHARDS: usize = 16;
+
+/// How many places a new key may look at: an arrival costs the same however large the map is.
+const LOOKS: usize = 8;
+
+/// After this time without a failure the evidence of a closed circuit counts as none.
+const FORGET_AFTER: Duration = Duration::from_secs(900);
+
+impl<K: Clone + Display + Eq + Hash> CircuitBreakers<K> {
+    /// How many keys have a circuit of their own, unless said otherwise.
+    pub const DEFAULT_CAPACITY: usize = 10_000;
+
+    /// Up to 10,000 circuits on the machine's monotonic clock.
+    #[must_use]
+    pub fn new(config: CircuitBreakerConfig) -> Self {
+        Self::with_capacity_and_clock(config, Self::DEFAULT_CAPACITY, MonotonicClock::new())
+    }
+
+    /// Up to about `capacity` circuits (rounded up to a multiple of 16), on this clock.
+    #[must_use]
+    pub fn with_capacity_and_clock(
+        config: CircuitBreakerConfig,
+        capacity: usize,
+        clock: impl Clock + 'static,
+    ) -> Self {
+        let around = Arc::new(Surroundings::new(Arc::new(clock)));
+        let config = Arc::new(config);
+        let hasher = RandomState::new();
+        let circuit = |seed: u64, label: &str| {
+            let chance = Chance::seeded(hasher.hash_one(seed));
+            let (config, around) = (config.clone(), around.clone());
+            CircuitBreaker::in_surroundings(config, chance, around, Some(Name::cut(label)))
+        };
+        let shard = |number: usize| {
+            Mutex::new(Shard {
+                places: HashMap::with_hasher(hasher.clone()),
+                entries: Vec::new(),
+                hand: 0,
+                chance: Chance::seeded(hasher.hash_one(number)),
+            })
+        };
+        Self {
+            shared: Arc::new(Shared {
+                shards: (0..SHARDS).map(shard).collect(),
+                overflow: circuit(1, "overflow"),
+                unmatched: circuit(2, "unmatched"),
+                per_shard: capacity.div_ceil(SHARDS).max(1),
+                hasher,
+                config,
+                around,
+            }),
+        }
+    }
+
+    /// The circuit of this key, or the overflow circuit where there is no place.
+    #[must_use]
+    pub fn get(&self, key: &K) -> CircuitBreaker {
+        let shared = &*self.shared;
+        let number = shared.hasher.hash_one(key) as usize % SHARDS;
+        {
+            let shard = lock(&shared.shards[number]);
+            if let Some(&place) = shard.places.get(key) {
+                return shard.entries[place].1.clone();
+            }
+        }
+        // The label of a key is the user's code, and so is the clock: not under the lock.
+        let label = Name::cut(&key.to_string());
+        let now = shared.around.clock.now();
+        let mut shard = lock(&shared.shards[number]);
+        if let Some(&place) = shard.places.get(key) {
+            return shard.entries[place].1.clone();
+        }
+        let place = if shard.entries.len() < shared.per_shard {
+            None
+        } else {
+            match shard.free_place(|circuit| {
+                circuit.is_only_handle() && circuit.equals_new(now, FORGET_AFTER)
+            }) {
+                Some(place) => Some(place),
+                None => return shared.overflow.clone(),
+            }
+        };
+        let chance = Chance::seeded(shard.chance.draw());
+        let (config, around) = (shared.config.clone(), shared.around.clone());
+        let circuit = CircuitBreaker::in_surroundings(config, chance, around, Some(label));
+        let _old = shard.settle_in(place, key.clone(), circuit.clone());
+        // The old key and circuit are dropped after the lock.
+        drop(shard);
+        circuit
+    }
+
+    /// The circuit of requests that have no key.
+    #[must_use]
+    pub fn unmatched(&self) -> CircuitBreaker {
+        self.shared.unmatched.clone()
+    }
+
+    /// The circuit that keys share for which there is no place.
+    #[must_use]
+    pub fn overflow(&self) -> CircuitBreaker {
+        self.shared.overflow.clone()
+    }
+
+    /// How many keys have a circuit of their own.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shared.shards.iter().map(|shard| lock(shard).entries.len()).sum()
+    }
+
+    /// Whether no key has a circuit yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The keys and their circuits, as they are just now.
+    #[must_use]
+    pub fn all(&self) -> Vec<(K, CircuitBreaker)> {
+        self.shared.shards.iter().flat_map(|shard| lock(shard).entries.clone()).collect()
+    }
+
+    /// Has `observer` told what happens to all of them from now on.
+    pub fn observe(&self, observer: impl Observe + 'static) {
+        self.shared.around.observe(Arc::new(observer));
+    }
+
+    /// The changes of all of them from now on, as a stream.
+    #[must_use]
+    pub fn subscribe(&self) -> Events {
+        self.shared.around.history.subscribe()
+    }
+}
+
+impl<K: Eq + Hash> Shard<K> {
+    /// A place whose circuit may be forgotten, found by looking at a few, each time further on.
+    fn free_place(&mut self, forgettable: impl Fn(&CircuitBreaker) -> bool) -> Option<usize> {
+        for _ in 0..LOOKS.min(self.entries.len()) {
+            let place = self.hand;
+            self.hand = (self.hand + 1) % self.entries.len();
+            if forgettable(&self.entries[place].1) {
+                return Some(place);
+            }
+        }
+        None
+    }
+
+    /// Puts a circuit into its place; hands out what stood there.
+    fn settle_in(
+        &mut self,
+        place: Option<usize>,
+        key: K,
+        circuit: CircuitBreaker,
+    ) -> Option<(K, CircuitBreaker)>
+    where
+        K: Clone,
+    {
+        match place {
+            None => {
+                self.places.insert(key.clone(), self.entries.len());
+                self.entries.push((key, circuit));
+                None
+            }
+            Some(place) => {
+                self.places.insert(key.clone(), place);
+                let old = std::mem::replace(&mut self.entries[place], (key, circuit));
+                self.places.remove(&old.0);
+                Some(old)
+            }
+        }
+    }
+}
+
+impl<K> fmt::Debug for CircuitBreakers<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CircuitBreakers")
+            .field("config", &self.shared.config)
+            .finish_non_exhaustive()
+    }
+}

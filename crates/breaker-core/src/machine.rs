@@ -1,0 +1,366 @@
+//! The rules of a circuit as plain data: no lock, no clock, no async.
+//!
+//! A [`Machine`] is told what happened and when; it answers, and says which [`Transition`]s took
+//! place. It can be cloned, compared, hashed and walked exhaustively.
+
+mod half_open;
+mod operate;
+mod report;
+mod settle;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod walk;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Tick;
+use crate::config::{CircuitBreakerConfig, OnStayElapsed};
+use crate::pace::Chance;
+use crate::percent::Spread;
+use crate::rejected::{Cause, Condition, Reason};
+use crate::state::{State, Totals, Transition, Transitions, Why};
+use crate::window::Evidence;
+
+pub(crate) use half_open::HalfOpen;
+pub use operate::{IllegalTransition, Override, Saved};
+pub use settle::{Advice, Settled};
+
+/// The state machine of one circuit.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Machine {
+    phase: Phase,
+    forced: Option<Forced>,
+    /// Grows by one at every change of state.
+    generation: u64,
+    /// The latest moment that was seen: a clock that steps back changes nothing.
+    now: Tick,
+    /// When the visible state was entered.
+    since: Tick,
+    evidence: Evidence,
+    /// Consecutive openings, since the circuit was last closed.
+    openings: u32,
+    cause: Option<Cause>,
+    last_failure: Option<Tick>,
+    /// Whether a strategy of the user's decides, instead of the configuration.
+    custom: bool,
+    enforce: Spread,
+    leak: Spread,
+    totals: Totals,
+    refused_here: u64,
+    spent: [Duration; State::COUNT],
+    chance: Chance,
+}
+
+/// The ordinary state, also under an operator's order.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+enum Phase {
+    Closed,
+    Open { since: Tick, until: Tick },
+    HalfOpen(HalfOpen),
+}
+
+/// An operator's order that is in force.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+struct Forced {
+    state: State,
+    until: Option<Tick>,
+    reason: Arc<str>,
+}
+
+/// Proof of an admission: to be settled or cancelled once.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[must_use]
+pub struct Ticket {
+    generation: u64,
+    role: Role,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+enum Role {
+    /// Its outcome is evidence.
+    Evidence,
+    /// Its outcome decides about recovery.
+    Trial,
+    /// Its outcome is counted in the totals only.
+    Bystander,
+}
+
+/// A call that is not admitted.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[allow(clippy::exhaustive_structs, reason = "plain figures")]
+pub struct Refusal {
+    /// Why.
+    pub reason: Reason,
+    /// When another attempt makes sense.
+    pub retry_after: Option<Duration>,
+    /// What opened the circuit.
+    pub cause: Option<Cause>,
+}
+
+impl Machine {
+    /// A closed circuit with no evidence, whose jitter is drawn from `chance`.
+    #[must_use]
+    pub fn new(config: &CircuitBreakerConfig, chance: Chance) -> Self {
+        Self {
+            phase: Phase::Closed,
+            forced: None,
+            generation: 0,
+            now: Tick::ZERO,
+            since: Tick::ZERO,
+            evidence: Evidence::new(&config.trip),
+            openings: 0,
+            cause: None,
+            last_failure: None,
+            custom: false,
+            enforce: Spread::new(config.enforce),
+            leak: Spread::new(config.open_refusal_share.rest()),
+            totals: Totals::default(),
+            refused_here: 0,
+            spent: [Duration::ZERO; State::COUNT],
+            chance,
+        }
+    }
+
+    /// Lets time pass: all that is due by `now` happens, each thing at its own moment.
+    pub fn advance(&mut self, config: &CircuitBreakerConfig, now: Tick, done: &mut Transitions) {
+        self.now = self.now.max(now);
+        if let Some(due) = self.forced.as_ref().and_then(|forced| forced.until) {
+            if due <= self.now {
+                self.end_order(Why::Expired, due, done);
+            }
+        }
+        if self.is_live() {
+            while self.step(config, done) {}
+            self.evidence.advance(self.now);
+        }
+    }
+
+    /// Asks for admission.
+    ///
+    /// # Errors
+    /// A [`Refusal`], which says why and when to come back.
+    pub fn admit(
+        &mut self,
+        config: &CircuitBreakerConfig,
+        now: Tick,
+        done: &mut Transitions,
+    ) -> Result<Ticket, Refusal> {
+        self.advance(config, now, done);
+        match self.state() {
+            State::ForcedOpen => return Err(self.refused(self.forced_refusal())),
+            State::ForcedClosed => return Ok(self.ticket(Role::Evidence)),
+            State::Disabled => return Ok(self.ticket(Role::Bystander)),
+            State::MetricsOnly | State::Closed | State::Open | State::HalfOpen => {}
+        }
+        let refusal = match &mut self.phase {
+            Phase::Closed => return Ok(self.ticket(Role::Evidence)),
+            Phase::Open { until, .. } => {
+                let retry_after = Some(until.since(self.now));
+                Refusal { reason: Reason::Open, retry_after, cause: self.cause }
+            }
+            Phase::HalfOpen(half_open) => match half_open.admit(config, self.now) {
+                Ok(()) => return Ok(self.ticket(Role::Trial)),
+                Err(reason) => Refusal {
+                    reason,
+                    retry_after: Some(half_open.wait(config, self.now)),
+                    cause: self.cause,
+                },
+            },
+        };
+        if self.lets_pass(config, refusal.reason) {
+            return Ok(self.ticket(Role::Bystander));
+        }
+        Err(self.refused(refusal))
+    }
+
+    /// The refusal of a call whose gate says that a dependency is down; `None` if the call goes
+    /// on to [`admit`](Self::admit), in shadow or because refusals are not all enforced.
+    pub fn refuse_for_dependency(
+        &mut self,
+        config: &CircuitBreakerConfig,
+        retry_after: Option<Duration>,
+        now: Tick,
+        done: &mut Transitions,
+    ) -> Option<Refusal> {
+        self.advance(config, now, done);
+        let refusal = Refusal { reason: Reason::Dependency, retry_after, cause: None };
+        let orders = matches!(self.state(), State::ForcedClosed | State::Disabled);
+        if orders || self.lets_pass(config, refusal.reason) {
+            return None;
+        }
+        Some(self.refused(refusal))
+    }
+
+    /// Whether a call that the rules refuse passes all the same: in shadow, or as part of the
+    /// share that is not refused or not enforced.
+    fn lets_pass(&mut self, config: &CircuitBreakerConfig, reason: Reason) -> bool {
+        let enforced = self.forced.is_none() && self.enforce.pass(config.enforce);
+        if !enforced {
+            self.totals.would_refuse += 1;
+            return true;
+        }
+        reason == Reason::Open && self.leak.pass(config.open_refusal_share.rest())
+    }
+
+    /// The refusal that an arrival would surely get just now, without asking for admission.
+    ///
+    /// `None` also where it would depend on the arrival: trials, shares, shadow.
+    #[must_use]
+    pub fn known_refusal(&self, config: &CircuitBreakerConfig, now: Tick) -> Option<Refusal> {
+        let now = self.now.max(now);
+        match (&self.forced, &self.phase) {
+            (Some(forced), _) => {
+                let stands = forced.until.is_none_or(|until| now < until);
+                (forced.state == State::ForcedOpen && stands).then(|| self.forced_refusal())
+            }
+            (None, Phase::Open { until, .. }) => {
+                let all = config.enforce == crate::Percent::FULL
+                    && config.open_refusal_share == crate::Percent::FULL;
+                (all && now < *until).then(|| Refusal {
+                    reason: Reason::Open,
+                    retry_after: Some(until.since(now)),
+                    cause: self.cause,
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// Counts a refusal that was given by [`known_refusal`](Self::known_refusal) or by a gate.
+    pub const fn refused(&mut self, refusal: Refusal) -> Refusal {
+        self.totals.refused += 1;
+        self.refused_here += 1;
+        refusal
+    }
+
+    fn forced_refusal(&self) -> Refusal {
+        let until = self.forced.as_ref().and_then(|forced| forced.until);
+        Refusal {
+            reason: Reason::ForcedOpen,
+            retry_after: until.map(|until| until.since(self.now)),
+            cause: None,
+        }
+    }
+
+    /// One change that is due by now; `false` if there is none.
+    fn step(&mut self, config: &CircuitBreakerConfig, done: &mut Transitions) -> bool {
+        match &self.phase {
+            // Open => HalfOpen
+            Phase::Open { until, .. } if *until <= self.now => {
+                let at = *until;
+                self.enter_half_open(config, Why::OpenPeriodElapsed, at, done);
+            }
+            // HalfOpen => (Open | Closed)
+            Phase::HalfOpen(half_open) => match half_open.deadline(config) {
+                Some(at) if at <= self.now => match config.recovery.on_stay_elapsed() {
+                    OnStayElapsed::Reopen => {
+                        let tally = half_open.tally();
+                        let cause = Cause {
+                            condition: Condition::StayElapsed,
+                            bad: tally.failures,
+                            calls: tally.calls,
+                        };
+                        self.open(config, cause, None, at, done);
+                    }
+                    OnStayElapsed::Close => self.close(Why::StayElapsed, at, done),
+                },
+                _ => return false,
+            },
+            _ => return false,
+        }
+        true
+    }
+
+    // (Closed | HalfOpen) => Open
+    fn open(
+        &mut self,
+        config: &CircuitBreakerConfig,
+        cause: Cause,
+        retry_after: Option<Duration>,
+        at: Tick,
+        done: &mut Transitions,
+    ) {
+        self.openings = self.openings.saturating_add(1);
+        let period = config.open_period.wait(self.openings, &mut self.chance);
+        // The callee may ask for more patience than we have by ourselves, up to the cap.
+        let asked = retry_after.unwrap_or_default().min(config.open_period.longest_wait());
+        let until = at.after(period.max(asked));
+        self.cause = Some(cause);
+        self.leak = Spread::new(config.open_refusal_share.rest());
+        if self.forced.is_some() {
+            self.totals.would_open += 1;
+        }
+        self.enter(Phase::Open { since: at, until }, Why::Tripped(cause.condition), at, done);
+    }
+
+    // Open => HalfOpen
+    fn enter_half_open(
+        &mut self,
+        config: &CircuitBreakerConfig,
+        why: Why,
+        at: Tick,
+        done: &mut Transitions,
+    ) {
+        let half_open = HalfOpen::new(config, self.custom);
+        self.enter(Phase::HalfOpen(half_open), why, at, done);
+    }
+
+    // any => Closed
+    fn close(&mut self, why: Why, at: Tick, done: &mut Transitions) {
+        self.evidence.clear();
+        self.evidence.advance(at);
+        self.openings = 0;
+        self.cause = None;
+        self.enter(Phase::Closed, why, at, done);
+    }
+
+    fn enter(&mut self, phase: Phase, why: Why, at: Tick, done: &mut Transitions) {
+        let from = self.phase.state();
+        self.phase = phase;
+        let to = self.phase.state();
+        let shadow = self.forced.is_some();
+        self.changed(from, to, why, shadow, at, done);
+    }
+
+    fn changed(
+        &mut self,
+        from: State,
+        to: State,
+        why: Why,
+        shadow: bool,
+        at: Tick,
+        done: &mut Transitions,
+    ) {
+        self.generation += 1;
+        if !shadow {
+            let stay = at.since(self.since);
+            let spent = &mut self.spent[from.index()];
+            *spent = spent.saturating_add(stay);
+            self.since = at;
+        }
+        self.refused_here = 0;
+        let cause = self.cause;
+        done.push(Transition { from, to, why, shadow, at, generation: self.generation, cause });
+    }
+
+    const fn ticket(&self, role: Role) -> Ticket {
+        Ticket { generation: self.generation, role }
+    }
+
+    /// Whether the ordinary states take their course: always, but under orders that stop them.
+    fn is_live(&self) -> bool {
+        self.forced.as_ref().is_none_or(|forced| forced.state == State::MetricsOnly)
+    }
+}
+
+impl Phase {
+    const fn state(&self) -> State {
+        match self {
+            Self::Closed => State::Closed,
+            Self::Open { .. } => State::Open,
+            Self::HalfOpen(_) => State::HalfOpen,
+        }
+    }
+}

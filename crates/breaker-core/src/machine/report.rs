@@ -1,0 +1,144 @@
+//! What a machine tells about itself.
+
+use std::time::Duration;
+
+use super::{HalfOpen, Machine, Phase};
+use crate::clock::Tick;
+use crate::config::{CircuitBreakerConfig, Span};
+use crate::explain::{Order, Snapshot};
+use crate::state::State;
+use crate::window::Tally;
+
+impl Machine {
+    /// The visible state, as of the latest moment that was seen.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.forced.as_ref().map_or(self.phase.state(), |forced| forced.state)
+    }
+
+    /// Grows by one at every change of state.
+    #[must_use]
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether the answers do not depend on the time just now, so that nobody need read a clock:
+    /// closed, without orders that end.
+    #[must_use]
+    pub const fn is_at_rest(&self) -> bool {
+        matches!(self.phase, Phase::Closed) && self.forced.is_none()
+    }
+
+    /// Whether to forget this circuit would lose nothing: it equals a new one.
+    ///
+    /// Evidence that has not grown for `forget_after` counts as none.
+    #[must_use]
+    pub fn equals_new(&self, now: Tick, forget_after: Duration) -> bool {
+        let idle = self.last_failure.is_none_or(|last| now.since(last) >= forget_after);
+        self.is_at_rest() && (self.evidence.is_clean() || idle)
+    }
+
+    /// All figures, as of the latest moment that was seen.
+    #[must_use]
+    pub fn snapshot(&self, config: &CircuitBreakerConfig) -> Snapshot {
+        let half_open = self.half_open();
+        let tally = self.tally();
+        let rule = config.trip.first_rule();
+        let mut time_in_state = self.spent;
+        let stay = self.now.since(self.since);
+        let present = &mut time_in_state[self.state().index()];
+        *present = present.saturating_add(stay);
+        Snapshot {
+            name: config.name,
+            state: self.state(),
+            shadow: self.forced.is_some().then(|| self.phase.state()),
+            order: self.forced.as_ref().map(|forced| Order {
+                reason: forced.reason.clone(),
+                remaining: forced.until.map(|until| until.since(self.now)),
+            }),
+            generation: self.generation,
+            in_state: stay,
+            time_in_state,
+            tally,
+            failure_rate: tally.failure_rate(),
+            slow_rate: tally.slow_rate(),
+            success_average: self.evidence.average(),
+            consecutive_failures: self.evidence.streak(),
+            consecutive_openings: self.openings,
+            cause: self.cause,
+            remaining: match self.phase {
+                Phase::Open { until, .. } => Some(until.since(self.now)),
+                Phase::Closed | Phase::HalfOpen(_) => None,
+            },
+            since_failure: self.since_failure(),
+            trials_in_flight: self.trials_in_flight(),
+            share: half_open.and_then(HalfOpen::share),
+            window: rule.map(|rule| match rule.window.span {
+                Span::Calls(size) => size,
+                Span::Time { .. } => u32::MAX,
+            }),
+            window_period: rule.and_then(|rule| match rule.window.span {
+                Span::Calls(_) => None,
+                Span::Time { length, .. } => Some(length),
+            }),
+            refused_in_state: self.refused_here,
+            totals: self.totals,
+            successes_counted: config.totals || config.trip.counts_successes(),
+            config_version: 0,
+            config: *config,
+            at: self.now,
+        }
+    }
+
+    /// The counts of the evidence in force: of the trials when half-open, else of the window or
+    /// the running count.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        match &self.phase {
+            Phase::HalfOpen(half_open) => half_open.tally(),
+            // What opened it may have been the trials, not the window.
+            Phase::Open { .. } if self.opened_by_trials() => {
+                let (bad, calls) = self.cause.map_or((0, 0), |cause| (cause.bad, cause.calls));
+                Tally { calls, failures: bad, slow: 0 }
+            }
+            Phase::Open { .. } | Phase::Closed => self.evidence.tally().unwrap_or_else(|| {
+                let streak = self.evidence.streak().unwrap_or(0);
+                Tally { calls: streak, failures: streak, slow: 0 }
+            }),
+        }
+    }
+
+    /// How long ago a call last failed.
+    #[must_use]
+    pub fn since_failure(&self) -> Option<Duration> {
+        self.last_failure.map(|failure| self.now.since(failure))
+    }
+
+    /// Trials that are out.
+    #[must_use]
+    pub fn trials_in_flight(&self) -> u32 {
+        self.half_open().map_or(0, HalfOpen::in_flight)
+    }
+
+    pub(crate) fn order_reason(&self) -> Option<std::sync::Arc<str>> {
+        self.forced.as_ref().map(|forced| forced.reason.clone())
+    }
+
+    pub(crate) fn last_seen(&self) -> Tick {
+        self.now
+    }
+
+    fn opened_by_trials(&self) -> bool {
+        use crate::rejected::Condition::{RampRelapsed, StayElapsed, TrialFailed};
+        self.cause.is_some_and(|cause| {
+            matches!(cause.condition, TrialFailed | StayElapsed | RampRelapsed)
+        })
+    }
+
+    const fn half_open(&self) -> Option<&HalfOpen> {
+        match &self.phase {
+            Phase::HalfOpen(half_open) => Some(half_open),
+            Phase::Closed | Phase::Open { .. } => None,
+        }
+    }
+}

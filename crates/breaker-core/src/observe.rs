@@ -1,0 +1,235 @@
+//! Who is told what happens: [`Observe`], [`Event`].
+
+use std::any::Any;
+use std::fmt;
+use std::ops::BitOr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Tick;
+use crate::explain::RampPhase;
+use crate::name::Name;
+use crate::outcome::{Counted, Outcome};
+use crate::percent::Percent;
+use crate::rejected::Rejected;
+use crate::state::{State, Transition};
+
+/// Is told what happens to a circuit, after all locks have been let go.
+///
+/// `()` observes nothing. An observer that panics harms neither the circuit nor other observers;
+/// the panic goes on in the call that caused the event.
+pub trait Observe: Send + Sync {
+    /// What it wants to hear; asked for every event, so that it can change at any time. Nothing
+    /// is built for events that nobody wants.
+    fn interest(&self) -> Interest {
+        Interest::CHANGES | Interest::REFUSALS | Interest::CALLS
+    }
+
+    /// Something happened.
+    fn event(&self, event: &Event<'_>) {
+        let _ = event;
+    }
+}
+
+impl Observe for () {
+    fn interest(&self) -> Interest {
+        Interest::NOTHING
+    }
+}
+
+impl<O: Observe + ?Sized> Observe for Arc<O> {
+    fn interest(&self) -> Interest {
+        (**self).interest()
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        (**self).event(event);
+    }
+}
+
+/// Kinds of events.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Interest(u8);
+
+impl Interest {
+    /// None.
+    pub const NOTHING: Self = Self(0);
+
+    /// Changes of state, of the admitted share, of strategy and configuration.
+    pub const CHANGES: Self = Self(1);
+
+    /// Refusals.
+    pub const REFUSALS: Self = Self(2);
+
+    /// Calls that ended.
+    pub const CALLS: Self = Self(4);
+
+    /// Each question for admission and each update of the state, for spans.
+    pub const STEPS: Self = Self(8);
+
+    /// Whether one of the kinds in `other` is among these.
+    #[must_use]
+    pub const fn includes(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+impl BitOr for Interest {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// Something that happened to a circuit.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Event<'a> {
+    /// The name of the circuit.
+    pub circuit: &'a Name,
+    /// The key of the circuit, where there is one per key.
+    pub partition: Option<&'a Name>,
+    /// When, on the circuit's clock.
+    pub at: Tick,
+    /// What.
+    pub kind: &'a EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// The state changed.
+    StateChanged {
+        /// From what to what, and why.
+        transition: Transition,
+        /// The reason that an operator gave.
+        order: Option<Arc<str>>,
+    },
+    /// A recovery by ramp began.
+    RampStarted {
+        /// The admitted share.
+        share: Percent,
+    },
+    /// The admitted share grew.
+    RampStep {
+        /// The share before.
+        from: Percent,
+        /// The share after.
+        to: Percent,
+        /// How far the ramp has come.
+        phase: RampPhase,
+    },
+    /// The admitted share shrank.
+    RampRelapsed {
+        /// The share before.
+        from: Percent,
+        /// The share after.
+        to: Percent,
+    },
+    /// Another strategy decides from now on.
+    StrategySwapped {
+        /// Its name.
+        to: &'static str,
+    },
+    /// The strategy in force panicked; the configuration's own has replaced it.
+    StrategyPanicked,
+    /// Another configuration is in force.
+    Reconfigured {
+        /// Its number.
+        version: u64,
+    },
+    /// A call was refused.
+    Refused(Rejected),
+    /// A call ended.
+    Settled {
+        /// How.
+        outcome: Outcome,
+        /// What that counted as.
+        counted: Counted,
+        /// How long it took; zero where it was ready at once.
+        duration: Duration,
+        /// Whether it was slow.
+        slow: bool,
+        /// Whether it belonged to an older generation, and so decided nothing.
+        late: bool,
+    },
+    /// A call was dropped, and that says nothing.
+    Cancelled {
+        /// After how long.
+        elapsed: Duration,
+    },
+    /// Somebody asked for admission.
+    Checked {
+        /// The state.
+        state: State,
+        /// Failures in the evidence.
+        failures: u32,
+        /// How long ago a call last failed.
+        since_failure: Option<Duration>,
+        /// Trials that are out.
+        trials_in_flight: u32,
+        /// The answer.
+        admitted: bool,
+    },
+    /// An outcome was taken in.
+    Updated {
+        /// The state before.
+        from: State,
+        /// The state after.
+        to: State,
+        /// Failures in the evidence before.
+        failures_before: u32,
+        /// Failures in the evidence after.
+        failures_after: u32,
+        /// Trials that are out.
+        trials_in_flight: u32,
+    },
+}
+
+impl EventKind {
+    pub(crate) const fn interest(&self) -> Interest {
+        match self {
+            Self::Refused(_) => Interest::REFUSALS,
+            Self::Settled { .. } | Self::Cancelled { .. } => Interest::CALLS,
+            Self::Checked { .. } | Self::Updated { .. } => Interest::STEPS,
+            _ => Interest::CHANGES,
+        }
+    }
+}
+
+/// A list of observers that is replaced as a whole.
+#[derive(Clone, Default)]
+pub(crate) struct Observers(Arc<[Arc<dyn Observe>]>);
+
+impl Observers {
+    pub(crate) fn and(&self, one_more: Arc<dyn Observe>) -> Self {
+        Self(self.0.iter().cloned().chain([one_more]).collect())
+    }
+
+    pub(crate) fn interest(&self) -> Interest {
+        self.0.iter().fold(Interest::NOTHING, |all, observer| all | observer.interest())
+    }
+
+    /// Tells all of them; the first panic is handed back once everybody has been told.
+    pub(crate) fn tell(&self, event: &Event<'_>) -> Result<(), Box<dyn Any + Send>> {
+        let mut first = Ok(());
+        for observer in self.0.iter() {
+            let told = catch_unwind(AssertUnwindSafe(|| {
+                if observer.interest().includes(event.kind.interest()) {
+                    observer.event(event);
+                }
+            }));
+            first = first.and(told);
+        }
+        first
+    }
+}
+
+impl fmt::Debug for Observers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} observers", self.0.len())
+    }
+}

@@ -1,0 +1,18 @@
+//! The primitives of the concurrent shell: std's, or loom's under `cfg(loom)`. Chosen once, here.
+
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::{AtomicU8, Ordering};
+#[cfg(loom)]
+pub(crate) use loom::sync::{Mutex, MutexGuard};
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic::{AtomicU8, Ordering};
+#[cfg(not(loom))]
+pub(crate) use std::sync::{Mutex, MutexGuard};
+
+/// Takes the lock, also after a panic elsewhere.
+///
+/// What these locks guard is never left half-done: no code of the user's runs under them, and
+/// the machine's own steps do not panic.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

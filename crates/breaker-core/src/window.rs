@@ -1,0 +1,370 @@
+//! The evidence on which a circuit decides: O(1) per call, in memory fixed at construction.
+
+use crate::clock::Tick;
+use crate::config::{Span, Trip, TripOn, WindowRule};
+use crate::rejected::{Cause, Condition};
+
+/// Calls, and how many of them failed or were slow.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[allow(clippy::exhaustive_structs, reason = "plain figures")]
+pub struct Tally {
+    /// Calls that were counted.
+    pub calls: u32,
+    /// Those of them that failed.
+    pub failures: u32,
+    /// Those of them that were slow.
+    pub slow: u32,
+}
+
+impl Tally {
+    /// Failures by calls; `None` before the first call.
+    #[must_use]
+    pub fn failure_rate(&self) -> Option<f64> {
+        (self.calls > 0).then(|| f64::from(self.failures) / f64::from(self.calls))
+    }
+
+    /// Slow calls by calls; `None` before the first call.
+    #[must_use]
+    pub fn slow_rate(&self) -> Option<f64> {
+        (self.calls > 0).then(|| f64::from(self.slow) / f64::from(self.calls))
+    }
+
+    /// Counts one call, unless the counters are full.
+    pub(crate) const fn add(&mut self, failed: bool, slow: bool) {
+        if self.calls < u32::MAX {
+            self.calls += 1;
+            self.failures += failed as u32;
+            self.slow += slow as u32;
+        }
+    }
+
+    const fn subtract(&mut self, other: Self) {
+        self.calls -= other.calls;
+        self.failures -= other.failures;
+        self.slow -= other.slow;
+    }
+}
+
+/// All the evidence that a [`Trip`] asks for, one item per condition.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Evidence {
+    items: Box<[Item]>,
+}
+
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+enum Item {
+    Streak(u32),
+    Calls(CallWindow),
+    Time(TimeWindow),
+    Average(Average),
+}
+
+impl Evidence {
+    pub(crate) fn new(trip: &Trip) -> Self {
+        Self { items: trip.conditions().map(Item::new).collect() }
+    }
+
+    /// The same evidence in the shape that `trip` asks for; what fits is carried over.
+    pub(crate) fn reshape(&self, trip: &Trip) -> Self {
+        let items = trip.conditions().map(|condition| {
+            let fresh = Item::new(condition);
+            self.items.iter().find_map(|old| fresh.heir_of(old)).unwrap_or(fresh)
+        });
+        Self { items: items.collect() }
+    }
+
+    pub(crate) fn record(&mut self, failed: bool, slow: bool, now: Tick) {
+        for item in &mut self.items {
+            match item {
+                Item::Streak(streak) if failed => *streak = streak.saturating_add(1),
+                Item::Streak(streak) => *streak = 0,
+                Item::Calls(window) => window.record(failed, slow),
+                Item::Time(window) => window.record(failed, slow, now),
+                Item::Average(average) => average.record(failed),
+            }
+        }
+    }
+
+    pub(crate) fn advance(&mut self, now: Tick) {
+        for item in &mut self.items {
+            if let Item::Time(window) = item {
+                window.advance(now);
+            }
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        for item in &mut self.items {
+            match item {
+                Item::Streak(streak) => *streak = 0,
+                Item::Calls(window) => window.clear(),
+                Item::Time(window) => window.clear(),
+                Item::Average(average) => average.value = Average::ONE,
+            }
+        }
+    }
+
+    /// The first condition that is met, with its numbers.
+    pub(crate) fn verdict(&self, trip: &Trip) -> Option<Cause> {
+        self.items.iter().zip(trip.conditions()).find_map(|(item, condition)| {
+            match (item, condition) {
+                (&Item::Streak(streak), &TripOn::Consecutive(threshold)) => (streak >= threshold)
+                    .then_some(Cause {
+                        condition: Condition::ConsecutiveFailures,
+                        bad: streak,
+                        calls: streak,
+                    }),
+                (
+                    Item::Calls(CallWindow { tally, .. })
+                    | Item::Time(TimeWindow { sum: tally, .. }),
+                    TripOn::Window(rule),
+                ) => rule_met(rule, *tally),
+                (Item::Average(average), TripOn::Average { threshold, .. }) => average
+                    .below(threshold.as_basis_points())
+                    .then_some(Cause { condition: Condition::SuccessAverage, bad: 0, calls: 0 }),
+                // Items are made from the conditions, in their order.
+                _ => None,
+            }
+        })
+    }
+
+    /// Failures in a row, where they are counted.
+    pub(crate) fn streak(&self) -> Option<u32> {
+        self.items.iter().find_map(|item| match item {
+            Item::Streak(streak) => Some(*streak),
+            _ => None,
+        })
+    }
+
+    /// The counts of the first window.
+    pub(crate) fn tally(&self) -> Option<Tally> {
+        self.items.iter().find_map(|item| match item {
+            Item::Calls(window) => Some(window.tally),
+            Item::Time(window) => Some(window.sum),
+            _ => None,
+        })
+    }
+
+    /// The moving average of successes, where one is kept.
+    pub(crate) fn average(&self) -> Option<f64> {
+        self.items.iter().find_map(|item| match item {
+            Item::Average(average) => Some(average.fraction()),
+            _ => None,
+        })
+    }
+
+    /// Whether nothing here speaks against the callee: to forget it would lose nothing.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.items.iter().all(|item| match item {
+            Item::Streak(streak) => *streak == 0,
+            Item::Calls(CallWindow { tally, .. }) | Item::Time(TimeWindow { sum: tally, .. }) => {
+                tally.failures == 0 && tally.slow == 0
+            }
+            // Rounding keeps an average a hair below one for ever.
+            Item::Average(average) => average.value >= Average::ONE / 1_000 * 999,
+        })
+    }
+}
+
+fn rule_met(rule: &WindowRule, tally: Tally) -> Option<Cause> {
+    let Tally { calls, failures, slow } = tally;
+    if rule.failure_count.is_some_and(|threshold| failures >= threshold) {
+        return Some(Cause { condition: Condition::FailureCount, bad: failures, calls });
+    }
+    if calls < rule.window.min_calls {
+        return None;
+    }
+    if rule.failure_rate.is_some_and(|rate| rate.reached_by(failures, calls)) {
+        return Some(Cause { condition: Condition::FailureRate, bad: failures, calls });
+    }
+    rule.slow_rate.is_some_and(|rate| rate.reached_by(slow, calls)).then_some(Cause {
+        condition: Condition::SlowCallRate,
+        bad: slow,
+        calls,
+    })
+}
+
+// ===== impl Item =====
+
+impl Item {
+    fn new(condition: &TripOn) -> Self {
+        match condition {
+            TripOn::Consecutive(_) => Self::Streak(0),
+            TripOn::Window(rule) => match rule.window.span {
+                Span::Calls(size) => Self::Calls(CallWindow::new(size)),
+                Span::Time { length, buckets } => {
+                    Self::Time(TimeWindow::new(length.as_nanos() as u64, buckets))
+                }
+            },
+            TripOn::Average { calls, .. } => Self::Average(Average::new(*calls)),
+        }
+    }
+
+    /// This item with what `old` knows, if they are of one kind.
+    fn heir_of(&self, old: &Self) -> Option<Self> {
+        match (self, old) {
+            (Self::Streak(_), Self::Streak(streak)) => Some(Self::Streak(*streak)),
+            (Self::Calls(new), Self::Calls(old)) => Some(Self::Calls(new.heir_of(old))),
+            (Self::Time(new), Self::Time(old)) => {
+                new.same_shape(old).then(|| Self::Time(old.clone()))
+            }
+            (Self::Average(new), Self::Average(old)) => {
+                Some(Self::Average(Average { value: old.value, ..*new }))
+            }
+            _ => None,
+        }
+    }
+}
+
+// ===== impl CallWindow =====
+
+/// The last `size` calls, two bits each.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+struct CallWindow {
+    failed: Box<[u64]>,
+    slow: Box<[u64]>,
+    size: u32,
+    next: u32,
+    tally: Tally,
+}
+
+impl CallWindow {
+    fn new(size: u32) -> Self {
+        let words = (size as usize).div_ceil(64);
+        Self {
+            failed: vec![0; words].into(),
+            slow: vec![0; words].into(),
+            size,
+            next: 0,
+            tally: Tally::default(),
+        }
+    }
+
+    fn record(&mut self, failed: bool, slow: bool) {
+        let (word, bit) = ((self.next / 64) as usize, 1_u64 << (self.next % 64));
+        if self.tally.calls == self.size {
+            self.tally.subtract(Tally {
+                calls: 1,
+                failures: u32::from(self.failed[word] & bit != 0),
+                slow: u32::from(self.slow[word] & bit != 0),
+            });
+        }
+        set(&mut self.failed[word], bit, failed);
+        set(&mut self.slow[word], bit, slow);
+        self.tally.add(failed, slow);
+        self.next = if self.next + 1 == self.size { 0 } else { self.next + 1 };
+    }
+
+    fn clear(&mut self) {
+        self.failed.fill(0);
+        self.slow.fill(0);
+        self.next = 0;
+        self.tally = Tally::default();
+    }
+
+    /// An empty window of this size, filled with the latest calls of `old`.
+    fn heir_of(&self, old: &Self) -> Self {
+        let mut heir = Self::new(self.size);
+        for age in (0..old.tally.calls.min(self.size)).rev() {
+            let at = (old.next + old.size - 1 - age) % old.size;
+            let (word, bit) = ((at / 64) as usize, 1_u64 << (at % 64));
+            heir.record(old.failed[word] & bit != 0, old.slow[word] & bit != 0);
+        }
+        heir
+    }
+}
+
+const fn set(word: &mut u64, bit: u64, on: bool) {
+    if on {
+        *word |= bit;
+    } else {
+        *word &= !bit;
+    }
+}
+
+// ===== impl TimeWindow =====
+
+/// The last period in equal buckets on absolute borders; an event exactly one period old is out.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+struct TimeWindow {
+    buckets: Box<[Tally]>,
+    width: u64,
+    /// The number of the newest bucket since the beginning of time.
+    newest: u64,
+    sum: Tally,
+}
+
+impl TimeWindow {
+    fn new(length: u64, buckets: u16) -> Self {
+        Self {
+            buckets: vec![Tally::default(); usize::from(buckets)].into(),
+            width: length / u64::from(buckets),
+            newest: 0,
+            sum: Tally::default(),
+        }
+    }
+
+    fn advance(&mut self, now: Tick) {
+        let number = now.as_nanos() / self.width;
+        let len = self.buckets.len() as u64;
+        let steps = number.saturating_sub(self.newest).min(len);
+        for step in 0..steps {
+            let slot = ((number - step) % len) as usize;
+            let old = std::mem::take(&mut self.buckets[slot]);
+            self.sum.subtract(old);
+        }
+        self.newest = self.newest.max(number);
+    }
+
+    fn record(&mut self, failed: bool, slow: bool, now: Tick) {
+        self.advance(now);
+        if self.sum.calls < u32::MAX {
+            let slot = (self.newest % self.buckets.len() as u64) as usize;
+            self.buckets[slot].add(failed, slow);
+            self.sum.add(failed, slow);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.buckets.fill(Tally::default());
+        self.sum = Tally::default();
+    }
+
+    fn same_shape(&self, other: &Self) -> bool {
+        (self.width, self.buckets.len()) == (other.width, other.buckets.len())
+    }
+}
+
+// ===== impl Average =====
+
+/// An exponentially weighted average of successes: starts at 1, and each call keeps `exp(-1/n)`
+/// of it. Fixed point with 32 bits after the point, so that equal histories compare equal.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+struct Average {
+    value: u64,
+    keep: u64,
+}
+
+impl Average {
+    const ONE: u64 = 1 << 32;
+
+    fn new(calls: u32) -> Self {
+        let keep = (-1.0 / f64::from(calls)).exp() * Self::ONE as f64;
+        Self { value: Self::ONE, keep: keep as u64 }
+    }
+
+    const fn record(&mut self, failed: bool) {
+        let kept = (self.value as u128 * self.keep as u128) >> 32;
+        let gained = if failed { 0 } else { Self::ONE - self.keep };
+        let value = kept as u64 + gained;
+        self.value = if value > Self::ONE { Self::ONE } else { value };
+    }
+
+    const fn below(&self, basis_points: u16) -> bool {
+        self.value * 10_000 < (basis_points as u64) << 32
+    }
+
+    fn fraction(&self) -> f64 {
+        self.value as f64 / Self::ONE as f64
+    }
+}
