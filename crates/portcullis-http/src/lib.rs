@@ -1,1 +1,35 @@
-//! portcullis-http
+#![doc = include_str!("../README.md")]
+
+mod answer;
+mod base64;
+mod box_errors;
+mod classify;
+mod date;
+mod details;
+mod error;
+mod fill;
+mod grpc;
+mod json;
+mod judge;
+mod judged_body;
+pub mod key;
+mod refuse;
+#[cfg(feature = "reqwest-0-13")]
+mod reqwest_0_13;
+mod retry_after;
+mod status;
+mod wire;
+
+pub use answer::{keep_refusal, refusal_of};
+pub use box_errors::{BoxErrors, BoxErrorsFuture, BoxErrorsService};
+pub use classify::{ErrorChain, Grpc, Http, HttpOrGrpc};
+pub use error::{Failed, outcome_of_error};
+pub use grpc::{outcome_of_grpc, outcome_of_trailers};
+pub use judge::Judge;
+pub use judged_body::JudgedBody;
+pub use refuse::{Auto, GrpcStatus, ProblemJson};
+pub use retry_after::{MAX_RETRY_AFTER, retry_after};
+pub use status::outcome_of_status;
+
+/// An error of any type, boxed: the one that can carry a refusal.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,0 +1,210 @@
+//! How a refusal looks on the wire.
+
+use std::time::Duration;
+
+use breaker_core::{Reason, Rejected};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+
+use crate::details::Details;
+use crate::json::Object;
+use crate::{base64, grpc};
+
+/// What a reason is called by HTTP and by gRPC.
+struct Terms {
+    status: StatusCode,
+    problem: &'static str,
+    title: &'static str,
+    code: u8,
+    reason: &'static str,
+}
+
+/// The one place that knows how a reason is answered: a new one needs an arm here and no more.
+const fn terms(reason: Reason) -> Terms {
+    match reason {
+        Reason::Open
+        | Reason::NoTrialFree
+        | Reason::BelowShare
+        | Reason::ForcedOpen
+        | Reason::Dependency
+        | Reason::NotReady => Terms {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            problem: "https://docs.rs/portcullis-http/latest/portcullis_http/#/problems/circuit-open",
+            title: "Service temporarily unavailable",
+            code: 14,
+            reason: "CIRCUIT_OPEN",
+        },
+        // A reason younger than this crate: unavailable is true of each.
+        _ => Terms {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            problem: "about:blank",
+            title: "Service Unavailable",
+            code: 14,
+            reason: "REFUSED",
+        },
+    }
+}
+
+/// The head of an HTTP refusal, without a content type, and the text for its body.
+pub(crate) fn problem(rejected: Rejected, path: &str, expose: bool) -> (Response<()>, String) {
+    let terms = terms(rejected.reason());
+    let mut body = Object::new()
+        .text("type", terms.problem)
+        .text("title", terms.title)
+        .number("status", u64::from(terms.status.as_u16()))
+        .text("detail", &detail(&rejected, expose))
+        .text("instance", path);
+    if expose {
+        body = body.text("policy", rejected.by());
+    }
+    body = body.text("state", rejected.state());
+    if let Some(wait) = rejected.retry_after() {
+        body = body.number("retry_after_ms", millis(wait));
+    }
+    let mut head = Response::new(());
+    *head.status_mut() = terms.status;
+    if let Some(seconds) = rejected.retry_after_secs() {
+        head.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    (keep_refusal(rejected, head), body.finish())
+}
+
+/// The content type of the text that [`problem`] makes.
+pub(crate) const PROBLEM_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// A gRPC refusal: all of it is in the head, and the body stays empty.
+pub(crate) fn trailers_only(rejected: Rejected, request: &HeaderMap, expose: bool) -> Response<()> {
+    let terms = terms(rejected.reason());
+    let message = detail(&rejected, expose);
+    let details = Details {
+        code: terms.code,
+        message: &message,
+        retry_delay: rejected.retry_after(),
+        reason: terms.reason,
+        policy: expose.then_some(rejected.by().as_str()),
+    };
+    let details = base64::encode(details.encode().as_bytes());
+    let mut head = Response::new(());
+    let headers = head.headers_mut();
+    headers.insert(CONTENT_TYPE, grpc_type(request));
+    headers.insert(grpc::STATUS, HeaderValue::from(u16::from(terms.code)));
+    insert(headers, grpc::MESSAGE, &percent_encoded(&message));
+    insert(headers, grpc::DETAILS, &details);
+    if let Some(wait) = rejected.retry_after() {
+        // The header is a signed number of 32 bits.
+        let millis = i32::try_from(millis(wait)).unwrap_or(i32::MAX);
+        headers.insert(grpc::PUSHBACK, HeaderValue::from(millis));
+    }
+    keep_refusal(rejected, head)
+}
+
+/// Puts the mark of a refusal into an answer of your own.
+///
+/// A handler that turns the [`Rejected`] of an inner call into a response should send it through
+/// here. Without the mark, outer layers take the answer for a failure of the handler.
+///
+/// ```
+/// # use breaker_core::{Name, Reason, Rejected};
+/// # use http::Response;
+/// # use portcullis_http::{keep_refusal, refusal_of};
+/// # let rejected = Rejected::new(Name::new("payments"), Reason::Open);
+/// let response = keep_refusal(rejected, Response::new("try the other till"));
+/// assert_eq!(refusal_of(&response), Some(&rejected));
+/// ```
+pub fn keep_refusal<B>(rejected: Rejected, mut response: Response<B>) -> Response<B> {
+    response.extensions_mut().insert(rejected);
+    response
+}
+
+/// The refusal that an answer carries, if it is one.
+#[must_use]
+pub fn refusal_of<B>(response: &Response<B>) -> Option<&Rejected> {
+    response.extensions().get()
+}
+
+/// Names and figures are for those who may see the inside; a stranger hears what and how long.
+fn detail(rejected: &Rejected, expose: bool) -> String {
+    if expose {
+        return rejected.to_string();
+    }
+    match rejected.retry_after_secs() {
+        Some(seconds) => format!("{}; try again in {seconds} s", rejected.summary()),
+        None => rejected.summary().to_owned(),
+    }
+}
+
+/// Rounded up: who waits as long as he was told must not come too early.
+fn millis(wait: Duration) -> u64 {
+    u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
+/// gRPC-Web wants its own type back; all others are answered as plain gRPC.
+fn grpc_type(request: &HeaderMap) -> HeaderValue {
+    match request.get(CONTENT_TYPE) {
+        Some(web) if grpc::is_grpc(request) && !grpc::has_trailers(request) => web.clone(),
+        _ => HeaderValue::from_static("application/grpc"),
+    }
+}
+
+/// What gRPC asks of `grpc-message`: visible ASCII stays, but for the percent sign.
+fn percent_encoded(message: &str) -> String {
+    let mut text = String::with_capacity(message.len());
+    for byte in message.bytes() {
+        if matches!(byte, b' '..=b'~') && byte != b'%' {
+            text.push(char::from(byte));
+        } else {
+            text.push('%');
+            for nibble in [byte >> 4, byte & 0xf] {
+                text.push(char::from(b"0123456789ABCDEF"[usize::from(nibble)]));
+            }
+        }
+    }
+    text
+}
+
+/// Both texts are visible ASCII by now, so none is ever left out.
+fn insert(headers: &mut HeaderMap, name: http::HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use breaker_core::Name;
+    use proptest::prelude::{any, proptest};
+
+    use super::*;
+
+    // S-CORE-09
+    #[test]
+    fn the_details_name_the_policy_on_request_only() {
+        for expose in [false, true] {
+            let rejected = Rejected::new(Name::new("payments"), Reason::Open);
+            let head = trailers_only(rejected, &HeaderMap::new(), expose);
+            let details = base64::decode(head.headers()[grpc::DETAILS].as_bytes());
+            let details = details.expect("base64");
+            assert_eq!(details.windows(8).any(|bytes| bytes == b"payments"), expose);
+        }
+    }
+
+    #[test]
+    fn a_wait_is_rounded_up_and_never_overflows() {
+        assert_eq!(millis(Duration::ZERO), 0);
+        assert_eq!(millis(Duration::from_nanos(1)), 1);
+        assert_eq!(millis(Duration::from_millis(3_870)), 3_870);
+        assert_eq!(millis(Duration::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn messages_are_percent_encoded() {
+        assert_eq!(percent_encoded("100 % \n é~"), "100 %25 %0A %C3%A9~");
+    }
+
+    proptest! {
+        #[test]
+        fn every_message_becomes_a_header(message in any::<String>()) {
+            assert!(HeaderValue::from_str(&percent_encoded(&message)).is_ok());
+        }
+    }
+}

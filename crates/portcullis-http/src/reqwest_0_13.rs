@@ -1,0 +1,102 @@
+//! The client reqwest 0.13, whose requests, responses and errors are types of its own.
+
+use std::any::Any;
+use std::error::Error;
+
+use breaker_core::{Classify, Outcome, Refuse, Rejected};
+use http::header::CONTENT_TYPE;
+use reqwest::{Request, Response, ResponseBuilderExt as _};
+
+use crate::classify::Head;
+use crate::error::{outcome_of_any, outcome_of_error};
+use crate::{
+    Auto, ErrorChain, Grpc, GrpcStatus, Http, HttpOrGrpc, ProblemJson, answer, grpc,
+    outcome_of_status,
+};
+
+/// What an error of the client says, where it knows more than its message.
+pub(crate) fn outcome(link: &(dyn Error + 'static)) -> Option<Outcome> {
+    let error: &reqwest::Error = link.downcast_ref()?;
+    if error.is_builder() {
+        // The request was never sent.
+        return Some(Outcome::Ignored);
+    }
+    // `error_for_status` has dropped the headers.
+    Some(outcome_of_status(error.status()?, &http::HeaderMap::new()))
+}
+
+/// The client's error as an error with sources.
+pub(crate) fn error(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
+    let error: &reqwest::Error = error.downcast_ref()?;
+    Some(error)
+}
+
+fn head(response: &Response) -> Head<'_> {
+    Head {
+        status: response.status(),
+        headers: response.headers(),
+        extensions: response.extensions(),
+    }
+}
+
+impl<E: 'static> Classify<Response, E> for HttpOrGrpc {
+    fn classify(&self, result: Result<&Response, &E>) -> Outcome {
+        result.map_or_else(outcome_of_any, |response| head(response).http_or_grpc())
+    }
+}
+
+impl<E: 'static> Classify<Response, E> for Http {
+    fn classify(&self, result: Result<&Response, &E>) -> Outcome {
+        result.map_or_else(outcome_of_any, |response| head(response).http())
+    }
+}
+
+impl<E: 'static> Classify<Response, E> for Grpc {
+    fn classify(&self, result: Result<&Response, &E>) -> Outcome {
+        result.map_or_else(outcome_of_any, |response| head(response).grpc())
+    }
+}
+
+impl<E: Error + 'static> Classify<Response, E> for ErrorChain {
+    fn classify(&self, result: Result<&Response, &E>) -> Outcome {
+        result
+            .map_or_else(|error| outcome_of_error(error), |response| head(response).http_or_grpc())
+    }
+}
+
+/// A client whose error cannot carry a refusal gets a response, as a server would send it.
+#[diagnostic::do_not_recommend]
+impl Refuse<Request, Response, reqwest::Error> for Auto {
+    fn refuse(&self, request: &Request, rejected: Rejected) -> Result<Response, reqwest::Error> {
+        if grpc::is_grpc(request.headers()) {
+            self.grpc().refuse(request, rejected)
+        } else {
+            self.problem().refuse(request, rejected)
+        }
+    }
+}
+
+impl<E> Refuse<Request, Response, E> for ProblemJson {
+    fn refuse(&self, request: &Request, rejected: Rejected) -> Result<Response, E> {
+        let (mut head, text) = self.parts(request.url().path(), rejected);
+        head.headers_mut().insert(CONTENT_TYPE, answer::PROBLEM_TYPE);
+        Ok(response(request, head.map(|()| text)))
+    }
+}
+
+impl<E> Refuse<Request, Response, E> for GrpcStatus {
+    fn refuse(&self, request: &Request, rejected: Rejected) -> Result<Response, E> {
+        let head = self.head(request.headers(), rejected);
+        Ok(response(request, head.map(|()| String::new())))
+    }
+}
+
+/// The client's response remembers what was asked; without it, it would show a made-up address.
+fn response(request: &Request, answer: http::Response<String>) -> Response {
+    let (mut parts, body) = answer.into_parts();
+    let asked = http::Response::builder().url(request.url().clone()).body(());
+    if let Ok(asked) = asked {
+        parts.extensions.extend(asked.into_parts().0.extensions);
+    }
+    Response::from(http::Response::from_parts(parts, body))
+}

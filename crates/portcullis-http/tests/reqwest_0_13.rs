@@ -1,0 +1,109 @@
+//! S-CORE-08, S-CORE-09: the client reqwest, whose types are its own.
+#![cfg(feature = "reqwest-0-13")]
+
+use std::time::Duration;
+
+use breaker_core::{Classify, FailureKind, Name, Outcome, Reason, Refuse, Rejected};
+use portcullis_http::{
+    Auto, BoxError, ErrorChain, Grpc, GrpcStatus, Http, HttpOrGrpc, ProblemJson,
+};
+use reqwest::{Error, Method, Request, Response};
+
+const REJECTED: Rejected = Rejected::new(Name::new("payments"), Reason::Open)
+    .with_retry_after(Duration::from_millis(1_500));
+const OVERLOAD: Outcome = Outcome::Failure(FailureKind::Overload { retry_after: None });
+
+fn response(status: u16, headers: &[(&str, &str)]) -> Response {
+    let mut builder = http::Response::builder().status(status);
+    for &(name, value) in headers {
+        builder = builder.header(name, value);
+    }
+    builder.body("").expect("a response").into()
+}
+
+fn request(content_type: &str) -> Request {
+    let url = "https://shop.example/pay?card=1".parse().expect("a URL");
+    let mut request = Request::new(Method::POST, url);
+    let content_type = content_type.parse().expect("a header value");
+    request.headers_mut().insert("content-type", content_type);
+    request
+}
+
+/// An error that carries a status.
+fn status_error(status: u16) -> Error {
+    response(status, &[]).error_for_status().expect_err("an error status")
+}
+
+/// An error of a request that was never sent.
+fn builder_error() -> Error {
+    reqwest::Client::new().get("no url").build().expect_err("no URL")
+}
+
+fn all(result: Result<&Response, &Error>) -> [Outcome; 4] {
+    [
+        HttpOrGrpc.classify(result),
+        Http.classify(result),
+        Grpc.classify(result),
+        ErrorChain.classify(result),
+    ]
+}
+
+#[test]
+fn responses_are_judged_by_the_same_tables() {
+    assert_eq!(all(Ok(&response(200, &[]))), [Outcome::Success; 4]);
+    assert_eq!(all(Ok(&response(503, &[]))), [OVERLOAD; 4]);
+    let grpc = response(200, &[("content-type", "application/grpc"), ("grpc-status", "4")]);
+    let timeout = Outcome::Failure(FailureKind::Timeout);
+    assert_eq!(all(Ok(&grpc)), [timeout, Outcome::Success, timeout, timeout]);
+    let mut refused = response(500, &[]);
+    refused.extensions_mut().insert(REJECTED);
+    assert_eq!(all(Ok(&refused)), [Outcome::Ignored; 4]);
+}
+
+#[test]
+fn errors_tell_their_status_or_that_nothing_was_sent() {
+    assert_eq!(all(Err(&status_error(503))), [OVERLOAD; 4]);
+    let invalid = Outcome::Failure(FailureKind::InvalidRequest);
+    assert_eq!(all(Err(&status_error(404))), [invalid; 4]);
+    assert_eq!(all(Err(&builder_error())), [Outcome::Ignored; 4]);
+}
+
+#[test]
+fn boxed_errors_of_the_client_are_looked_into() {
+    let judged = |error: BoxError| {
+        let result: Result<&Response, &BoxError> = Err(&error);
+        HttpOrGrpc.classify(result)
+    };
+    assert_eq!(judged(status_error(503).into()), OVERLOAD);
+    assert_eq!(judged(builder_error().into()), Outcome::Ignored);
+    assert_eq!(judged(REJECTED.into()), Outcome::Ignored);
+}
+
+#[test]
+fn a_client_with_its_own_error_gets_a_response() {
+    let refused: Result<Response, Error> = Auto::new().refuse(&request("text/plain"), REJECTED);
+    let refused = refused.expect("a response");
+    assert_eq!(refused.status(), 503);
+    assert_eq!(refused.headers()["retry-after"], "2");
+    assert_eq!(refused.headers()["content-type"], "application/problem+json");
+    assert_eq!(refused.url().as_str(), "https://shop.example/pay?card=1");
+    assert_eq!(refused.extensions().get(), Some(&REJECTED));
+    assert_eq!(all(Ok(&refused)), [Outcome::Ignored; 4]);
+
+    let grpc: Result<Response, Error> = Auto::new().refuse(&request("application/grpc"), REJECTED);
+    assert_eq!(grpc.expect("a response").headers()["grpc-status"], "14");
+}
+
+#[test]
+fn pinned_styles_answer_whatever_the_error_type() {
+    let http: Result<Response, BoxError> = ProblemJson::new().refuse(&request("a/b"), REJECTED);
+    assert_eq!(http.expect("a response").status(), 503);
+    let grpc: Result<Response, BoxError> = GrpcStatus::new().refuse(&request("a/b"), REJECTED);
+    assert_eq!(grpc.expect("a response").status(), 200);
+}
+
+#[test]
+fn a_client_with_boxed_errors_gets_the_refusal_as_an_error() {
+    let refused: Result<Response, BoxError> = Auto::new().refuse(&request("a/b"), REJECTED);
+    assert_eq!(Rejected::find(&*refused.expect_err("an error")), Some(&REJECTED));
+}
