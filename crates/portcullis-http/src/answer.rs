@@ -29,7 +29,7 @@ const fn terms(reason: Reason) -> Terms {
         | Reason::Dependency
         | Reason::NotReady => Terms {
             status: StatusCode::SERVICE_UNAVAILABLE,
-            problem: "https://docs.rs/portcullis-http/latest/portcullis_http/#/problems/circuit-open",
+            problem: "urn:portcullis:problems/circuit-open",
             title: "Service temporarily unavailable",
             code: 14,
             reason: "CIRCUIT_OPEN",

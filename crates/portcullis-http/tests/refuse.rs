@@ -50,7 +50,7 @@ fn http_gets_a_503_with_retry_after_and_a_problem() {
     assert_eq!(header(&response, "retry-after"), Some("4"));
     assert_eq!(header(&response, "content-type"), Some("application/problem+json"));
     assert_eq!(refusal_of(&response), Some(&REJECTED));
-    let problem = "https://docs.rs/portcullis-http/latest/portcullis_http/#/problems/circuit-open";
+    let problem = "urn:portcullis:problems/circuit-open";
     assert_eq!(
         body(&response),
         json!({

@@ -1,0 +1,192 @@
+//! Judging a call at the end of its body, with the one layer that changes a type.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use breaker_core::{Classify, Outcome, Permit, Refuse};
+use http::{Method, Request, Response};
+use http_body::Body;
+use pin_project::pin_project;
+use portcullis_http::{Judge, JudgedBody};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::circuits::{Circuits, Known};
+use crate::future::poll_guarded;
+use crate::layer::CircuitBreakerLayer;
+use crate::service::CircuitBreakerService;
+
+/// A [`CircuitBreakerLayer`] that judges calls at the end of the response's body.
+///
+/// Made by [`CircuitBreakerLayer::judge_at_end_of_body`]. A call is out, and its trial taken,
+/// until its body has ended or was dropped.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct BodyEndLayer<C, R, T> {
+    layer: CircuitBreakerLayer<C, R, T>,
+}
+
+impl<C, R, T> BodyEndLayer<C, R, T> {
+    pub(crate) const fn new(layer: CircuitBreakerLayer<C, R, T>) -> Self {
+        Self { layer }
+    }
+
+    /// The layer that this was made from, for its handle.
+    pub const fn get_ref(&self) -> &CircuitBreakerLayer<C, R, T> {
+        &self.layer
+    }
+}
+
+impl<S, C: Clone, R: Clone, T: Clone> Layer<S> for BodyEndLayer<C, R, T> {
+    type Service = BodyEndService<S, C, R, T>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        BodyEndService { service: self.layer.layer(inner) }
+    }
+}
+
+/// A service behind a circuit that judges at the end of the body; made by [`BodyEndLayer`].
+#[derive(Clone, Debug)]
+pub struct BodyEndService<S, C, R, T> {
+    service: CircuitBreakerService<S, C, R, T>,
+}
+
+impl<S, C, R, T, B1, B2> Service<Request<B1>> for BodyEndService<S, C, R, T>
+where
+    S: Service<Request<B1>, Response = Response<B2>>,
+    B2: Body,
+    C: Classify<Response<B2>, S::Error> + Clone,
+    R: Refuse<Request<B1>, Response<B2>, S::Error>,
+    T: Circuits<Request<B1>> + Known,
+{
+    type Response = Response<JudgedBody<B2, PermitJudge>>;
+    type Error = S::Error;
+    type Future = BodyEndFuture<S::Future, C, B2, S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.service.poll_inner::<Request<B1>>(cx)
+    }
+
+    fn call(&mut self, request: Request<B1>) -> Self::Future {
+        let admitted = self.service.admit(&request);
+        let (inner, classify, refuse) = self.service.parts();
+        let course = match admitted {
+            Ok(permit) => {
+                let method = request.method().clone();
+                let guard = permit.guard();
+                let inner = inner.call(request);
+                let permit = Some(guard.release());
+                Course::Admitted { inner, permit, classify: classify.clone(), method }
+            }
+            Err(rejected) => Course::Refused(Some(refuse.refuse(&request, rejected))),
+        };
+        BodyEndFuture { course }
+    }
+}
+
+/// The answer of a [`BodyEndService`].
+#[pin_project]
+pub struct BodyEndFuture<F, C, B, Err> {
+    #[pin]
+    course: Course<F, C, B, Err>,
+}
+
+#[pin_project(project = CourseProj)]
+enum Course<F, C, B, Err> {
+    Refused(Option<Result<Response<B>, Err>>),
+    Admitted {
+        #[pin]
+        inner: F,
+        permit: Option<Permit>,
+        classify: C,
+        method: Method,
+    },
+}
+
+impl<F, C, B, Err> Future for BodyEndFuture<F, C, B, Err>
+where
+    F: Future<Output = Result<Response<B>, Err>>,
+    C: Classify<Response<B>, Err>,
+    B: Body,
+{
+    type Output = Result<Response<JudgedBody<B, PermitJudge>>, Err>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().course.project() {
+            CourseProj::Refused(answer) => match answer.take() {
+                Some(answer) => {
+                    Poll::Ready(answer.map(|response| response.map(JudgedBody::unjudged)))
+                }
+                None => panic!("a `BodyEndFuture` was polled after it had ended"),
+            },
+            CourseProj::Admitted { inner, permit, classify, method } => {
+                let Some((result, held)) = poll_guarded(inner, permit, cx) else {
+                    return Poll::Pending;
+                };
+                Poll::Ready(watch(held, classify, method, result))
+            }
+        }
+    }
+}
+
+/// Judges the head, and hands the permit on to the body where the head does not decide.
+fn watch<C, B, Err>(
+    permit: Option<Permit>,
+    classify: &C,
+    method: &Method,
+    result: Result<Response<B>, Err>,
+) -> Result<Response<JudgedBody<B, PermitJudge>>, Err>
+where
+    C: Classify<Response<B>, Err>,
+    B: Body,
+{
+    let Some(permit) = permit else {
+        return result.map(|response| response.map(JudgedBody::unjudged));
+    };
+    let guard = permit.guard_as(Outcome::Ignored);
+    let outcome = classify.classify(result.as_ref());
+    let mut permit = guard.release();
+    match result {
+        Ok(response) => {
+            // The head has been waited for; now the body takes its time.
+            permit.stamp();
+            Ok(JudgedBody::watch(method, outcome, response, PermitJudge(permit)))
+        }
+        Err(error) => {
+            permit.record(outcome);
+            Err(error)
+        }
+    }
+}
+
+impl<F, C, B, Err> fmt::Debug for BodyEndFuture<F, C, B, Err> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let course = match self.course {
+            Course::Refused(_) => "refused",
+            Course::Admitted { .. } => "admitted",
+        };
+        f.debug_tuple("BodyEndFuture").field(&course).finish()
+    }
+}
+
+/// The permit of a call whose body is still to come. Dropped with the body, the call is
+/// cancelled.
+#[derive(Debug)]
+pub struct PermitJudge(Permit);
+
+impl Judge for PermitJudge {
+    fn judge(self, outcome: Outcome) {
+        self.0.record(outcome);
+    }
+
+    fn pending(&mut self) {
+        self.0.stamp();
+    }
+
+    /// Already unwinding: the guard records the panic, and what an observer panics with ends
+    /// there.
+    fn panicked(self) {
+        drop(self.0.guard());
+    }
+}

@@ -1,0 +1,108 @@
+//! Which circuit a request belongs to: one for all, or one per key.
+
+use std::hash::Hash;
+
+use breaker_core::{CircuitBreaker, CircuitBreakers, Key, Observe, Outcome, Rejected};
+
+/// Where a layer finds the circuit of a request.
+///
+/// [`Single`] is one circuit for all requests, [`Keyed`] one per key.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` finds no circuit for the request `{Req}`",
+    note = "the key was made for another kind of request: see `.keyed(key)` and `.keyed_fn(f)`"
+)]
+pub trait Circuits<Req> {
+    /// The circuit of this request.
+    fn of(&self, request: &Req) -> CircuitBreaker;
+}
+
+/// What a layer does with its circuits apart from any request.
+pub trait Known {
+    /// The refusal that every request would surely get just now.
+    fn known_refusal(&self) -> Option<Rejected>;
+
+    /// Counts a refusal that [`known_refusal`](Self::known_refusal) announced.
+    fn refuse_known(&self, rejected: Rejected) -> Rejected;
+
+    /// Takes in that the inner service could not be made ready.
+    fn record_unready(&self, outcome: Outcome);
+
+    /// Has `observer` told what happens from now on.
+    fn observe(&self, observer: impl Observe + 'static);
+}
+
+/// One circuit for all requests.
+#[derive(Clone, Debug)]
+pub struct Single(pub(crate) CircuitBreaker);
+
+impl<Req> Circuits<Req> for Single {
+    fn of(&self, _: &Req) -> CircuitBreaker {
+        self.0.clone()
+    }
+}
+
+impl Known for Single {
+    fn known_refusal(&self) -> Option<Rejected> {
+        self.0.known_refusal()
+    }
+
+    fn refuse_known(&self, rejected: Rejected) -> Rejected {
+        self.0.refuse_known(rejected)
+    }
+
+    fn record_unready(&self, outcome: Outcome) {
+        self.0.record_unready(outcome);
+    }
+
+    fn observe(&self, observer: impl Observe + 'static) {
+        self.0.observe(observer);
+    }
+}
+
+/// One circuit per key; requests without a key share the circuit `unmatched`.
+#[derive(Clone, Debug)]
+pub struct Keyed<F, K> {
+    key: F,
+    circuits: CircuitBreakers<K>,
+}
+
+impl<F, K> Keyed<F, K> {
+    pub(crate) const fn new(key: F, circuits: CircuitBreakers<K>) -> Self {
+        Self { key, circuits }
+    }
+
+    pub(crate) const fn circuits(&self) -> &CircuitBreakers<K> {
+        &self.circuits
+    }
+}
+
+impl<Req, F, K> Circuits<Req> for Keyed<F, K>
+where
+    F: Key<Req, Key = K>,
+    K: Clone + std::fmt::Display + Eq + Hash,
+{
+    fn of(&self, request: &Req) -> CircuitBreaker {
+        match self.key.key(request) {
+            Some(key) => self.circuits.get(&key),
+            None => self.circuits.unmatched(),
+        }
+    }
+}
+
+impl<F, K: Clone + std::fmt::Display + Eq + Hash> Known for Keyed<F, K> {
+    /// No key, no answer.
+    fn known_refusal(&self) -> Option<Rejected> {
+        None
+    }
+
+    fn refuse_known(&self, rejected: Rejected) -> Rejected {
+        rejected
+    }
+
+    /// Nobody knows yet whose request it would have been.
+    fn record_unready(&self, _: Outcome) {}
+
+    fn observe(&self, observer: impl Observe + 'static) {
+        self.circuits.observe(observer);
+    }
+}

@@ -1,0 +1,148 @@
+use std::fmt;
+use std::task::{Context, Poll, ready};
+
+use breaker_core::{Classify, Name, Permit, Reason, Refuse, Rejected};
+use tower_service::Service;
+
+use crate::circuits::{Circuits, Known};
+use crate::future::ResponseFuture;
+
+/// A service behind a circuit; made by [`CircuitBreakerLayer`](crate::CircuitBreakerLayer).
+pub struct CircuitBreakerService<S, C, R, T> {
+    inner: S,
+    circuits: T,
+    classify: C,
+    refuse: R,
+    ready: Ready,
+}
+
+/// What `poll_ready` found out, for the next `call` of this very instance.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ready {
+    /// It has not been asked.
+    Unasked,
+    /// The inner service is ready.
+    Inner,
+    /// The circuit was known to refuse, and the inner service was not asked.
+    Refuses(Rejected),
+    /// The inner service failed to become ready, and that is recorded.
+    Failed,
+}
+
+impl<S, C, R, T> CircuitBreakerService<S, C, R, T> {
+    pub(crate) const fn new(inner: S, circuits: T, classify: C, refuse: R) -> Self {
+        Self { inner, circuits, classify, refuse, ready: Ready::Unasked }
+    }
+
+    /// The service inside.
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The service inside, mutable.
+    pub const fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The service inside, alone.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+
+    /// Becomes ready as the inner service does, or at once where the circuit is known to refuse:
+    /// a stuck inner service must not slow a refusal.
+    pub(crate) fn poll_inner<Req>(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>>
+    where
+        S: Service<Req>,
+        C: Classify<S::Response, S::Error>,
+        T: Known,
+    {
+        if let Some(rejected) = self.circuits.known_refusal() {
+            self.ready = Ready::Refuses(rejected);
+            return Poll::Ready(Ok(()));
+        }
+        match ready!(self.inner.poll_ready(cx)) {
+            Ok(()) => {
+                self.ready = Ready::Inner;
+                Poll::Ready(Ok(()))
+            }
+            Err(error) => {
+                // A service that failed is often asked again: that is still one failure.
+                if !matches!(self.ready, Ready::Failed) {
+                    self.ready = Ready::Failed;
+                    self.circuits.record_unready(self.classify.classify(Err(&error)));
+                }
+                Poll::Ready(Err(error))
+            }
+        }
+    }
+
+    /// Asks for admission of a request, by what `poll_ready` found out.
+    pub(crate) fn admit<Req>(&mut self, request: &Req) -> Result<Permit, Rejected>
+    where
+        T: Circuits<Req> + Known,
+    {
+        match std::mem::replace(&mut self.ready, Ready::Unasked) {
+            Ready::Inner => self.circuits.of(request).try_acquire_unstamped(),
+            // Even if the circuit is half-open by now: the inner service is not ready.
+            Ready::Refuses(rejected) => Err(self.circuits.refuse_known(rejected)),
+            Ready::Unasked | Ready::Failed => {
+                Err(Rejected::new(Name::new("circuit"), Reason::NotReady))
+            }
+        }
+    }
+
+    pub(crate) const fn parts(&mut self) -> (&mut S, &C, &R) {
+        (&mut self.inner, &self.classify, &self.refuse)
+    }
+}
+
+impl<S, C, R, T, Req> Service<Req> for CircuitBreakerService<S, C, R, T>
+where
+    S: Service<Req>,
+    C: Classify<S::Response, S::Error> + Clone,
+    R: Refuse<Req, S::Response, S::Error>,
+    T: Circuits<Req> + Known,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, C, S::Response, S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.poll_inner::<Req>(cx)
+    }
+
+    fn call(&mut self, request: Req) -> Self::Future {
+        match self.admit(&request) {
+            Ok(permit) => {
+                let guard = permit.guard();
+                let inner = self.inner.call(request);
+                ResponseFuture::admitted(inner, guard.release(), self.classify.clone())
+            }
+            Err(rejected) => ResponseFuture::refused(self.refuse.refuse(&request, rejected)),
+        }
+    }
+}
+
+/// A clone shares the circuit, but not the readiness.
+impl<S: Clone, C: Clone, R: Clone, T: Clone> Clone for CircuitBreakerService<S, C, R, T> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            circuits: self.circuits.clone(),
+            classify: self.classify.clone(),
+            refuse: self.refuse.clone(),
+            ready: Ready::Unasked,
+        }
+    }
+}
+
+impl<S: fmt::Debug, C, R, T: fmt::Debug> fmt::Debug for CircuitBreakerService<S, C, R, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CircuitBreakerService")
+            .field("inner", &self.inner)
+            .field("circuits", &self.circuits)
+            .field("ready", &self.ready)
+            .finish_non_exhaustive()
+    }
+}
