@@ -115,10 +115,10 @@ impl CircuitBreaker {
     /// are refused.
     #[must_use]
     pub fn known_refusal(&self) -> Option<Rejected> {
-        let now = self.slot.now_unless_at_rest();
-        if now == Tick::ZERO || self.slot.is_gated() {
+        if self.slot.is_at_rest() || self.slot.is_gated() {
             return None;
         }
+        let now = self.slot.around.clock.now();
         self.slot.with_core(|core| {
             let refusal = core.machine.known_refusal(&core.config, now)?;
             Some(rejected(core, refusal))

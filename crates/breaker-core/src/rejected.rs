@@ -180,7 +180,12 @@ impl Rejected {
             if let Some(rejected) = error.downcast_ref() {
                 return Some(rejected);
             }
-            link = error.source();
+            // An I/O error does not name what it wraps as its source, but as its inner error.
+            let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+            link = match wrapped {
+                Some(inner) => Some(inner),
+                None => error.source(),
+            };
         }
         None
     }

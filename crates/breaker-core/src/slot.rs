@@ -126,7 +126,12 @@ impl Slot {
 
     /// The present moment, or the beginning of time where nobody will look at it.
     pub(crate) fn now_unless_at_rest(&self) -> Tick {
-        if self.has(AT_REST) { Tick::ZERO } else { self.around.clock.now() }
+        if self.is_at_rest() { Tick::ZERO } else { self.around.clock.now() }
+    }
+
+    /// Whether the circuit is closed, and no order will change that by itself.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.has(AT_REST)
     }
 
     /// Whether the end of a call that went well must be timed; one that went wrong always is.
