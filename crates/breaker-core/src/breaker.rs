@@ -97,8 +97,7 @@ impl CircuitBreaker {
         }
         let now = self.slot.now_unless_at_rest();
         let admitted = self.slot.step(|core, done, news, wanted| {
-            let config = core.config.clone();
-            let admitted = core.machine.admit(&config, now, done);
+            let admitted = core.machine.admit(&core.config, now, done);
             news.add(wanted, || checked(core, admitted.is_ok()), Interest::STEPS);
             admitted.map_err(|refusal| refuse(core, refusal, news, wanted))
         });
@@ -149,9 +148,8 @@ impl CircuitBreaker {
     pub fn record_timed(&self, outcome: Outcome, duration: Duration) {
         let now = self.slot.around.clock.now();
         self.slot.step(|core, done, news, wanted| {
-            let config = core.config.clone();
             let before = Before::of(core);
-            let settled = core.machine.record(&config, outcome, Some(duration), now, done);
+            let settled = core.machine.record(&core.config, outcome, Some(duration), now, done);
             tell_settled(core, outcome, settled, duration, before, news, wanted);
         });
         self.slot.consult();
@@ -161,9 +159,8 @@ impl CircuitBreaker {
     pub fn record_unready(&self, outcome: Outcome) {
         let now = self.slot.around.clock.now();
         self.slot.step(|core, done, news, wanted| {
-            let config = core.config.clone();
             let before = Before::of(core);
-            let settled = core.machine.unready(&config, outcome, now, done);
+            let settled = core.machine.unready(&core.config, outcome, now, done);
             tell_settled(core, outcome, settled, Duration::ZERO, before, news, wanted);
         });
         self.slot.consult();
@@ -174,8 +171,7 @@ impl CircuitBreaker {
     pub fn state(&self) -> State {
         let now = self.slot.now_unless_at_rest();
         self.slot.step(|core, done, _, _| {
-            let config = core.config.clone();
-            core.machine.advance(&config, now, done);
+            core.machine.advance(&core.config, now, done);
             core.machine.state()
         })
     }
@@ -186,8 +182,7 @@ impl CircuitBreaker {
         let now = self.slot.around.clock.now();
         let observed = self.slot.around.is_observed();
         let mut snapshot = self.slot.step(|core, done, _, _| {
-            let config = core.config.clone();
-            core.machine.advance(&config, now, done);
+            core.machine.advance(&core.config, now, done);
             core.snapshot()
         });
         snapshot.successes_counted |= observed;
@@ -246,8 +241,7 @@ impl CircuitBreaker {
         let GateVerdict::Refuse { retry_after } = self.slot.ask_gate() else { return Ok(()) };
         let now = self.slot.around.clock.now();
         self.slot.step(|core, done, news, wanted| {
-            let config = core.config.clone();
-            match core.machine.refuse_for_dependency(&config, retry_after, now, done) {
+            match core.machine.refuse_for_dependency(&core.config, retry_after, now, done) {
                 None => Ok(()),
                 Some(refusal) => Err(refuse(core, refusal, news, wanted)),
             }
@@ -333,9 +327,8 @@ impl Permit {
         let measured = began.filter(|_| timed).map(|began| now.since(began));
         let duration = known.or(measured);
         let ((), told) = slot.step_quietly(|core, done, news, wanted| {
-            let config = core.config.clone();
             let before = Before::of(core);
-            let settled = core.machine.settle(&config, ticket, outcome, duration, now, done);
+            let settled = core.machine.settle(&core.config, ticket, outcome, duration, now, done);
             let duration = duration.unwrap_or_default();
             tell_settled(core, outcome, settled, duration, before, news, wanted);
         });
@@ -350,9 +343,8 @@ impl Permit {
         let elapsed = began.map(|began| now.since(began));
         // A drop must not panic: what an observer panicked with ends here.
         let _ = slot.step_quietly(|core, done, news, wanted| {
-            let config = core.config.clone();
             let before = Before::of(core);
-            let settled = core.machine.cancel(&config, ticket, elapsed, now, done);
+            let settled = core.machine.cancel(&core.config, ticket, elapsed, now, done);
             let elapsed = elapsed.unwrap_or_default();
             match settled {
                 Some(settled) => {

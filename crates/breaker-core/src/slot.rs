@@ -266,8 +266,7 @@ impl Slot {
         let now = self.around.clock.now();
         let quiet = self.step_quietly(|core, done, news, _| match advice {
             Ok(advice) => {
-                let config = core.config.clone();
-                let share = core.machine.advise(&config, facts.generation, advice, now, done);
+                let share = core.machine.advise(&core.config, facts.generation, advice, now, done);
                 core.note_share(share, news);
             }
             Err(_) => {
