@@ -1,0 +1,65 @@
+//! All figures of a run as JSON. The keys are documented in `README.md`.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::figures::{Figures, Recovery};
+use crate::report::{ActReport, Report};
+
+/// The report as a JSON value.
+pub(crate) fn render(report: &Report) -> Value {
+    json!({
+        "seed": report.seed,
+        "speed": report.speed,
+        "seconds": report.took.as_secs_f64(),
+        "holds": report.holds(),
+        "phases": report.acts.iter().map(phase).collect::<Vec<_>>(),
+    })
+}
+
+fn phase(report: &ActReport) -> Value {
+    let act = &report.act;
+    json!({
+        "name": act.phase.name,
+        "sick": act.phase.sick().map(|upstream| upstream.to_string()),
+        "fault_seconds": (act.heal - act.from).as_secs_f64(),
+        "rest_seconds": (act.to - act.heal).as_secs_f64(),
+        "bare": figures(&report.bare),
+        "protected": figures(&report.protected),
+        "claims": claims(report),
+    })
+}
+
+fn claims(report: &ActReport) -> Vec<Value> {
+    let claim = |(claim, holds): (&crate::claim::Claim, bool)| {
+        let text = claim.text(&report.bare, &report.protected);
+        json!({ "figure": claim.figure(), "text": text, "holds": holds })
+    };
+    report.claims().map(claim).collect()
+}
+
+fn figures(figures: &Figures) -> Value {
+    json!({
+        "requests": figures.requests,
+        "good": figures.good,
+        "unavailable": figures.unavailable,
+        "failed": figures.failed,
+        "gave_up": figures.gave_up,
+        "goodput": figures.goodput,
+        "others_goodput": figures.others,
+        "p50_seconds": figures.p50.map(|latency| latency.as_secs_f64()),
+        "p99_seconds": figures.p99.map(|latency| latency.as_secs_f64()),
+        "others_p99_seconds": figures.others_p99.map(|latency| latency.as_secs_f64()),
+        "sick_calls": figures.sick_calls,
+        "spared_calls": figures.spared,
+        "recovery_seconds": recovered(figures.recovery).map(|time| time.as_secs_f64()),
+    })
+}
+
+const fn recovered(recovery: Option<Recovery>) -> Option<Duration> {
+    match recovery {
+        Some(Recovery::After(time)) => Some(time),
+        Some(Recovery::NotWithin(_)) | None => None,
+    }
+}

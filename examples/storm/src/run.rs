@@ -1,0 +1,82 @@
+//! One run: starts both worlds, plays the script, sends the load, listens.
+
+use std::error::Error;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
+
+use crate::arrivals;
+use crate::figures::Calls;
+use crate::flags::Flags;
+use crate::ledger::Ledger;
+use crate::load;
+use crate::report::Report;
+use crate::script::{Act, Script};
+use crate::view::{Moment, Pulse, View};
+use crate::world::{Side, World};
+
+/// Between the start of the servers and the first request.
+const LEAD: Duration = Duration::from_millis(200);
+
+/// Plays the script, with the view open while it lasts.
+#[allow(clippy::disallowed_methods, reason = "the traffic is real, and so is its time")]
+pub(crate) async fn run(
+    flags: &Flags,
+    script: &Script,
+    mut view: View,
+) -> Result<Report, Box<dyn Error>> {
+    let began = Instant::now();
+    let worlds = [World::start(Side::Bare).await?, World::start(Side::Protected).await?];
+    let mut ledger = Ledger::new(arrivals::draw(flags.seed, script.lasts()));
+    let start = Instant::now() + LEAD;
+    let conductor = tokio::spawn(conduct(script.acts.clone(), worlds.clone(), start));
+    let (sender, mut answers) = mpsc::unbounded_channel();
+    tokio::spawn(load::send(ledger.arrivals.clone(), worlds.clone(), start, sender));
+
+    let mut pulses = [Pulse::default(), Pulse::default()];
+    let mut ticks = interval_at(start + view.period(), view.period());
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        let now = tokio::select! {
+            answer = answers.recv() => {
+                // The last sender is gone when the last request has ended.
+                let Some(answer) = answer else { break };
+                ledger.record(&answer);
+                let route = ledger.arrivals[answer.arrival].route;
+                pulses[answer.side as usize].record(start.elapsed(), route, &answer);
+                continue;
+            }
+            _ = ticks.tick() => start.elapsed(),
+        };
+        view.show(&Moment::new(script, now, &worlds, &mut pulses))?;
+    }
+    drop(view);
+    let calls = conductor.await?;
+    let acts = Report::acts(&ledger, script, &calls);
+    Ok(Report { seed: flags.seed, speed: flags.speed, took: began.elapsed(), acts })
+}
+
+/// Makes the upstreams ill and well, and counts the calls of each fault, world by world.
+async fn conduct(acts: Vec<Act>, worlds: [World; 2], start: Instant) -> Vec<[Calls; 2]> {
+    let mut counted = Vec::with_capacity(acts.len());
+    for act in acts {
+        sleep_until(start + act.from).await;
+        let before = worlds.each_ref().map(|world| calls(world, &act));
+        for beat in act.beats() {
+            sleep_until(start + beat.at).await;
+            for world in &worlds {
+                world.set(beat.upstream, beat.health);
+            }
+        }
+        sleep_until(start + act.heal).await;
+        let after = worlds.each_ref().map(|world| calls(world, &act));
+        counted.push([after[0].since(before[0]), after[1].since(before[1])]);
+    }
+    counted
+}
+
+/// The calls in a world up to now, as they concern this act.
+fn calls(world: &World, act: &Act) -> Calls {
+    Calls { to_the_sick: act.phase.sick().map(|sick| world.reached(sick)), spared: world.spared() }
+}

@@ -1,0 +1,147 @@
+//! The closing table.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use crate::figures::Figures;
+use crate::report::Report;
+use crate::world::Side;
+
+/// How a figure reads, if it was measured.
+type Read = fn(&Figures) -> Option<String>;
+
+/// The columns: heading, and how a figure reads.
+const COLUMNS: [(&str, Read); 7] = [
+    ("goodput", |figures| figures.goodput.map(percent)),
+    ("other routes", |figures| figures.others.map(percent)),
+    ("p99", |figures| figures.p99.map(millis)),
+    ("p99 others", |figures| figures.others_p99.map(millis)),
+    ("sick calls", |figures| figures.sick_calls.map(|calls| calls.to_string())),
+    ("spared", |figures| Some(figures.spared.to_string())),
+    ("95 % after", |figures| figures.recovery.map(|recovery| recovery.to_string())),
+];
+
+/// The notes under the table.
+const LEGEND: &str = "\
+goodput       requests answered 200 before the caller hung up, of all that were due in the fault
+other routes  the same, for the routes that do not need the sick upstream
+sick calls    calls that reached the sick upstream; spared: calls that a circuit refused
+95 % after    from the heal until 95 % of the requests of half a second were good again
+";
+
+/// The whole closing text: figures, claims, verdict.
+pub(crate) fn render(report: &Report) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_figures(&mut text, report);
+    let _ = write!(text, "\n{LEGEND}\n");
+    let _ = write_claims(&mut text, report);
+    text
+}
+
+fn write_figures(text: &mut String, report: &Report) -> std::fmt::Result {
+    write!(text, "{:<8} {:<9}", "phase", "")?;
+    for (heading, _) in COLUMNS {
+        write!(text, "  {heading:>10}")?;
+    }
+    text.push('\n');
+    for act in &report.acts {
+        for side in Side::BOTH {
+            let name = if side == Side::Bare { act.act.phase.name } else { "" };
+            write!(text, "{name:<8} {:<9}", side.as_str())?;
+            for (heading, read) in COLUMNS {
+                let figure = read(act.side(side)).unwrap_or_else(|| "-".to_owned());
+                write!(text, "  {figure:>width$}", width = heading.len().max(10))?;
+            }
+            text.push('\n');
+        }
+    }
+    Ok(())
+}
+
+fn write_claims(text: &mut String, report: &Report) -> std::fmt::Result {
+    for act in &report.acts {
+        for (claim, holds) in act.claims() {
+            let verdict = if holds { "ok" } else { "WORSE" };
+            let what = claim.text(&act.bare, &act.protected);
+            writeln!(text, "{:<8} {verdict:<5} {what}", act.act.phase.name)?;
+        }
+    }
+    let Report { seed, speed, took, .. } = report;
+    let verdict = if report.holds() {
+        "the protected shop kept all that it owes"
+    } else {
+        "the protected shop was worse than it owes"
+    };
+    writeln!(text, "\n{verdict} (seed {seed}, speed {speed}, {})", seconds(*took))
+}
+
+/// A share in percent.
+pub(crate) fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}
+
+/// A latency in milliseconds.
+pub(crate) fn millis(latency: Duration) -> String {
+    format!("{} ms", latency.as_millis())
+}
+
+/// A time in seconds.
+pub(crate) fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::figures::Recovery;
+    use crate::report::ActReport;
+    use crate::script::Script;
+
+    fn report(goodput: f64) -> Report {
+        let acts = Script::new(None, 1.0).acts;
+        let bare = Figures {
+            goodput: Some(0.25),
+            others: Some(0.5),
+            p99: Some(Duration::from_millis(800)),
+            sick_calls: Some(1_234),
+            recovery: Some(Recovery::NotWithin(Duration::from_secs(4))),
+            ..Figures::default()
+        };
+        let protected = Figures {
+            goodput: Some(goodput),
+            others: Some(goodput),
+            p99: Some(Duration::from_millis(31)),
+            sick_calls: Some(31),
+            spared: 999,
+            recovery: Some(Recovery::After(Duration::from_millis(740))),
+            ..bare
+        };
+        let acts = acts.into_iter().map(|act| ActReport { act, bare, protected }).collect();
+        Report { seed: 1, speed: 1.0, took: Duration::from_secs(41), acts }
+    }
+
+    #[test]
+    fn the_table_sets_bare_beside_protected_in_columns() {
+        let text = render(&report(0.975));
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[3].starts_with("b-hangs  bare"), "{text}");
+        for cell in ["25.0 %", "50.0 %", "800 ms", "1234", "> 4.0 s"] {
+            assert!(lines[3].contains(cell), "{cell}: {text}");
+        }
+        for cell in ["protected", "97.5 %", "31 ms", "31", "999", "0.7 s"] {
+            assert!(lines[4].contains(cell), "{cell}: {text}");
+        }
+        assert!(lines[..11].iter().all(|line| line.len() == lines[0].len()), "{text}");
+    }
+
+    #[test]
+    fn the_verdict_follows_the_claims() {
+        let good = render(&report(0.975));
+        assert!(good.contains("kept all that it owes (seed 1, speed 1, 41.0 s)"), "{good}");
+        assert!(!good.contains("WORSE"), "{good}");
+        let bad = render(&report(0.1));
+        assert!(bad.contains("was worse than it owes"), "{bad}");
+        assert!(bad.contains("b-hangs  WORSE"), "{bad}");
+    }
+}

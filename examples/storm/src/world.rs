@@ -1,0 +1,103 @@
+//! A world: three upstreams and the shop that needs them. There are two, bare and protected.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use axum::Router;
+use axum::http::Uri;
+use tokio::net::TcpListener;
+
+use crate::client;
+use crate::protect::Protection;
+use crate::shop::{self, Outlet, Slots};
+use crate::upstream::{Health, Upstream, UpstreamService};
+
+/// Which of the two worlds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Side {
+    Bare,
+    Protected,
+}
+
+/// Three upstreams and a shop, running.
+///
+/// Each shop has upstreams of its own, so that the storm of one cannot reach the other.
+#[derive(Clone, Debug)]
+pub(crate) struct World {
+    /// Where the shop listens.
+    pub(crate) shop: SocketAddr,
+    /// The slots of the shop.
+    pub(crate) slots: Slots,
+    /// The protection of the shop, in the protected world.
+    pub(crate) protection: Option<Protection>,
+    upstreams: [UpstreamService; 3],
+}
+
+impl Side {
+    /// Both, in the order of every table.
+    pub(crate) const BOTH: [Self; 2] = [Self::Bare, Self::Protected];
+
+    /// The word for it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bare => "bare",
+            Self::Protected => "protected",
+        }
+    }
+}
+
+impl World {
+    /// Starts a world on free ports of the loopback device.
+    pub(crate) async fn start(side: Side) -> io::Result<Self> {
+        let protection = (side == Side::Protected).then(Protection::new);
+        let (a, outlet_a) = upstream(Upstream::A, protection.as_ref()).await?;
+        let (b, outlet_b) = upstream(Upstream::B, protection.as_ref()).await?;
+        let (c, outlet_c) = upstream(Upstream::C, protection.as_ref()).await?;
+        let slots = Slots::new();
+        let router = shop::router(&[outlet_a, outlet_b, outlet_c], slots.clone());
+        Ok(Self { shop: serve(router).await?, slots, protection, upstreams: [a, b, c] })
+    }
+
+    /// Makes an upstream ill or well.
+    pub(crate) fn set(&self, upstream: Upstream, health: Health) {
+        self.upstreams[upstream.index()].set(health);
+    }
+
+    /// How many calls have reached an upstream so far.
+    pub(crate) fn reached(&self, upstream: Upstream) -> u64 {
+        self.upstreams[upstream.index()].reached()
+    }
+
+    /// How many calls to upstreams were refused so far.
+    pub(crate) fn spared(&self) -> u64 {
+        self.protection.as_ref().map_or(0, Protection::spared)
+    }
+}
+
+async fn upstream(
+    which: Upstream,
+    protection: Option<&Protection>,
+) -> io::Result<(UpstreamService, Outlet)> {
+    let (service, address) = UpstreamService::start().await?;
+    let client = protection.map_or_else(client::bare, |protection| protection.client(which));
+    Ok((service, Outlet { uri: uri(address, "/"), client }))
+}
+
+/// Serves a router on a free port of the loopback device, for as long as the process lives.
+pub(crate) async fn serve(router: Router) -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok(address)
+}
+
+/// The address of a path on a server of ours.
+pub(crate) fn uri(address: SocketAddr, path: &'static str) -> Uri {
+    Uri::builder()
+        .scheme("http")
+        .authority(address.to_string())
+        .path_and_query(path)
+        .build()
+        // Made of a socket address and a constant path, so the fallback is never taken.
+        .unwrap_or_default()
+}

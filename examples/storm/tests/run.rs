@@ -1,0 +1,132 @@
+//! The program as its users run it: whole, headless, in a hurry.
+//!
+//! The figures of a busy machine are noisy, so only large differences are asserted here.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+/// The keys of the figures of a shop in a phase, as `README.md` documents them.
+const FIGURES: [&str; 13] = [
+    "requests",
+    "good",
+    "unavailable",
+    "failed",
+    "gave_up",
+    "goodput",
+    "others_goodput",
+    "p50_seconds",
+    "p99_seconds",
+    "others_p99_seconds",
+    "sick_calls",
+    "spared_calls",
+    "recovery_seconds",
+];
+
+fn storm(args: &[&str]) -> std::io::Result<Output> {
+    Command::new(env!("CARGO_BIN_EXE_storm")).args(args).output()
+}
+
+fn json_file(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    let mut keys: Vec<_> =
+        value.as_object().into_iter().flatten().map(|(key, _)| key.as_str()).collect();
+    keys.sort_unstable();
+    keys
+}
+
+fn sorted<const N: usize>(mut keys: [&str; N]) -> [&str; N] {
+    keys.sort_unstable();
+    keys
+}
+
+#[test]
+fn the_whole_script_shows_that_protection_helps_and_says_so_in_table_and_json() -> Outcome {
+    let file = json_file("whole.json");
+    let path = file.to_str().ok_or("a path in UTF-8")?;
+    let output = storm(&["--headless", "--seed", "1", "--speed", "4", "--json", path])?;
+    let text = String::from_utf8(output.stdout)?;
+    assert_eq!(output.status.code(), Some(0), "{text}{}", String::from_utf8(output.stderr)?);
+    for column in ["goodput", "other routes", "p99", "sick calls", "95 % after"] {
+        assert!(text.contains(column), "{column}: {text}");
+    }
+    assert!(text.contains("the protected shop kept all that it owes (seed 1, speed 4"), "{text}");
+
+    let json: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
+    assert_eq!(keys(&json), sorted(["seed", "speed", "seconds", "holds", "phases"]));
+    assert_eq!((&json["seed"], &json["holds"]), (&Value::from(1), &Value::from(true)));
+    assert!(json["seconds"].as_f64().is_some_and(|seconds| seconds < 15.0), "{json}");
+    let phases = json["phases"].as_array().ok_or("phases")?;
+    let names: Vec<_> = phases.iter().filter_map(|phase| phase["name"].as_str()).collect();
+    assert_eq!(names, ["calm", "b-hangs", "c-fails", "a-flaps", "heal"]);
+    for phase in phases {
+        let wanted =
+            ["name", "sick", "fault_seconds", "rest_seconds", "bare", "protected", "claims"];
+        assert_eq!(keys(phase), sorted(wanted));
+        for side in ["bare", "protected"] {
+            assert_eq!(keys(&phase[side]), sorted(FIGURES));
+        }
+        for claim in phase["claims"].as_array().ok_or("claims")? {
+            assert_eq!(keys(claim), sorted(["figure", "text", "holds"]));
+        }
+        // The same arrivals for both shops, and none of them lost.
+        assert_eq!(phase["bare"]["requests"], phase["protected"]["requests"]);
+        for side in ["bare", "protected"] {
+            let count = |key: &str| phase[side][key].as_u64().unwrap_or_default();
+            let ends = ["good", "unavailable", "failed", "gave_up"].map(count);
+            assert_eq!(ends.iter().sum::<u64>(), count("requests"), "{phase}");
+        }
+    }
+    let hang = &phases[1];
+    let figure = |side: &str, key: &str| hang[side][key].as_f64().unwrap_or_default();
+    let others = |side| figure(side, "others_goodput");
+    assert!(others("protected") > others("bare") + 0.15, "{hang}");
+    assert!(figure("protected", "sick_calls") < figure("bare", "sick_calls") * 0.5, "{hang}");
+    assert!(figure("protected", "spared_calls") > 0.0, "{hang}");
+    Ok(())
+}
+
+#[test]
+fn one_phase_runs_alone_and_without_a_terminal_there_are_lines() -> Outcome {
+    let file = json_file("calm.json");
+    let path = file.to_str().ok_or("a path in UTF-8")?;
+    let output = storm(&["--phase", "calm", "--speed", "4", "--json", path])?;
+    let text = String::from_utf8(output.stdout)?;
+    assert!(text.starts_with("-- calm: all upstreams are well"), "{text}");
+    let json: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
+    assert_eq!(json["phases"].as_array().map(Vec::len), Some(1));
+    Ok(())
+}
+
+#[test]
+fn bad_flags_end_with_2_and_name_what_is_allowed() -> Outcome {
+    for (args, allowed) in [
+        (&["--seed", "x"][..], "a whole number from 0 to 18446744073709551615"),
+        (&["--speed", "100"][..], "a number from 0.2 to 4"),
+        (&["--phase", "hurricane"][..], "one of calm, b-hangs, c-fails, a-flaps, heal"),
+        (&["--fast"][..], "--speed X"),
+        (&["--json", "/nowhere/at/all.json"][..], "a file that can be written"),
+    ] {
+        let output = storm(args)?;
+        let problem = String::from_utf8(output.stderr)?;
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {problem}");
+        assert!(problem.contains(allowed), "{args:?}: {problem}");
+        assert!(output.stdout.is_empty(), "{args:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn help_is_no_error() -> Outcome {
+    let output = storm(&["--help"])?;
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8(output.stdout)?.contains("--phase NAME"));
+    Ok(())
+}
