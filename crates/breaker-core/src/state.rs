@@ -139,41 +139,30 @@ impl fmt::Display for Why {
     }
 }
 
-/// The few transitions of one step.
+/// The few transitions of one step: none, nearly always, and then nothing is allocated.
 #[derive(Clone, Debug, Default)]
-pub struct Transitions {
-    list: [Option<Transition>; Self::MOST],
-    len: usize,
-}
+pub struct Transitions(Vec<Transition>);
 
 impl Transitions {
-    /// The most that one step can cause: an order that ends, a stay that is over, an open period
-    /// that is over, and then what the call itself does.
-    const MOST: usize = 6;
-
     /// No transitions.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Self(Vec::new())
     }
 
     /// The transitions, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Transition> {
-        self.list.iter().flatten()
+        self.0.iter()
     }
 
     /// Whether nothing changed.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.len == 0
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(crate) fn push(&mut self, transition: Transition) {
-        debug_assert!(self.len < Self::MOST, "a step causes few transitions");
-        if let Some(place) = self.list.get_mut(self.len) {
-            *place = Some(transition);
-            self.len += 1;
-        }
+        self.0.push(transition);
     }
 }
 

@@ -12,7 +12,7 @@ const PROPERTY_CASES: u32 = 100_000;
 /// The steps of the deep command.
 pub(crate) fn steps(workspace: &Workspace) -> Vec<Step> {
     let mut steps = vec![properties()];
-    steps.extend(suite(workspace, "walk", |run| run.env("PORTCULLIS_WALK", "deep")));
+    steps.push(walk());
     steps.extend(suite(workspace, "conformance", |run| run));
     steps.push(advisories::step(workspace));
     steps.push(miri(workspace));
@@ -25,9 +25,16 @@ fn properties() -> Step {
     let seed = std::env::var("PROPTEST_RNG_SEED")
         .unwrap_or_else(|_| RandomState::new().hash_one("seed").to_string());
     let run = Invocation::cargo("test --package breaker-core --release --all-features")
+        .env("PORTCULLIS_DEEP", "1")
         .env("PROPTEST_CASES", PROPERTY_CASES.to_string())
         .env("PROPTEST_RNG_SEED", seed);
     Step::tests("properties", run)
+}
+
+/// The exhaustive walk through the machine, with larger bounds.
+fn walk() -> Step {
+    let args = "test --package breaker-core --release --all-features --lib walk -- --nocapture";
+    Step::tests("walk", Invocation::cargo(args).env("PORTCULLIS_WALK", "deep"))
 }
 
 /// The integration tests with this word in their name, in release, one step each.
@@ -60,8 +67,11 @@ fn miri(workspace: &Workspace) -> Step {
     if !tools::works(&probe, workspace) {
         return Step::skip("miri", "no nightly toolchain with miri is installed");
     }
-    let run = Invocation::new("rustup", "run nightly cargo miri test --package breaker-core --lib")
-        .env("MIRIFLAGS", "-Zmiri-disable-isolation")
-        .env("PROPTEST_CASES", "8");
+    let run = Invocation::new(
+        "rustup",
+        "run nightly cargo miri test --package breaker-core --lib -- --skip walk",
+    )
+    .env("MIRIFLAGS", "-Zmiri-disable-isolation")
+    .env("PROPTEST_CASES", "8");
     Step::tests("miri", run)
 }
