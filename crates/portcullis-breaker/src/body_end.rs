@@ -21,7 +21,7 @@ use crate::service::CircuitBreakerService;
 ///
 /// Made by [`CircuitBreakerLayer::judge_at_end_of_body`]. A call is out, and its trial taken,
 /// until its body has ended or was dropped.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use]
 pub struct BodyEndLayer<C, R, T> {
     layer: CircuitBreakerLayer<C, R, T>,
@@ -38,6 +38,12 @@ impl<C, R, T> BodyEndLayer<C, R, T> {
     }
 }
 
+impl<C, R, T: fmt::Debug> fmt::Debug for BodyEndLayer<C, R, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("BodyEndLayer").field(&self.layer).finish()
+    }
+}
+
 impl<S, C: Clone, R: Clone, T: Clone> Layer<S> for BodyEndLayer<C, R, T> {
     type Service = BodyEndService<S, C, R, T>;
 
@@ -47,9 +53,15 @@ impl<S, C: Clone, R: Clone, T: Clone> Layer<S> for BodyEndLayer<C, R, T> {
 }
 
 /// A service behind a circuit that judges at the end of the body; made by [`BodyEndLayer`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct BodyEndService<S, C, R, T> {
     service: CircuitBreakerService<S, C, R, T>,
+}
+
+impl<S: fmt::Debug, C, R, T: fmt::Debug> fmt::Debug for BodyEndService<S, C, R, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("BodyEndService").field(&self.service).finish()
+    }
 }
 
 impl<S, C, R, T, B1, B2> Service<Request<B1>> for BodyEndService<S, C, R, T>
@@ -87,6 +99,7 @@ where
 
 /// The answer of a [`BodyEndService`].
 #[pin_project]
+#[must_use = "futures do nothing unless polled"]
 pub struct BodyEndFuture<F, C, B, Err> {
     #[pin]
     course: Course<F, C, B, Err>,

@@ -1,5 +1,6 @@
 //! Which circuit a request belongs to: one for all, or one per key.
 
+use std::fmt::{self, Display};
 use std::hash::Hash;
 
 use breaker_core::{CircuitBreaker, CircuitBreakers, Key, Observe, Outcome, Rejected};
@@ -20,9 +21,6 @@ pub trait Circuits<Req> {
 pub trait Known {
     /// The refusal that every request would surely get just now.
     fn known_refusal(&self) -> Option<Rejected>;
-
-    /// Counts a refusal that [`known_refusal`](Self::known_refusal) announced.
-    fn refuse_known(&self, rejected: Rejected) -> Rejected;
 
     /// Takes in that the inner service could not be made ready.
     fn record_unready(&self, outcome: Outcome);
@@ -46,10 +44,6 @@ impl Known for Single {
         self.0.known_refusal()
     }
 
-    fn refuse_known(&self, rejected: Rejected) -> Rejected {
-        self.0.refuse_known(rejected)
-    }
-
     fn record_unready(&self, outcome: Outcome) {
         self.0.record_unready(outcome);
     }
@@ -60,7 +54,7 @@ impl Known for Single {
 }
 
 /// One circuit per key; requests without a key share the circuit `unmatched`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Keyed<F, K> {
     key: F,
     circuits: CircuitBreakers<K>,
@@ -79,7 +73,7 @@ impl<F, K> Keyed<F, K> {
 impl<Req, F, K> Circuits<Req> for Keyed<F, K>
 where
     F: Key<Req, Key = K>,
-    K: Clone + std::fmt::Display + Eq + Hash,
+    K: Clone + Display + Eq + Hash,
 {
     fn of(&self, request: &Req) -> CircuitBreaker {
         match self.key.key(request) {
@@ -89,14 +83,10 @@ where
     }
 }
 
-impl<F, K: Clone + std::fmt::Display + Eq + Hash> Known for Keyed<F, K> {
+impl<F, K: Clone + Display + Eq + Hash> Known for Keyed<F, K> {
     /// No key, no answer.
     fn known_refusal(&self) -> Option<Rejected> {
         None
-    }
-
-    fn refuse_known(&self, rejected: Rejected) -> Rejected {
-        rejected
     }
 
     /// Nobody knows yet whose request it would have been.
@@ -104,5 +94,12 @@ impl<F, K: Clone + std::fmt::Display + Eq + Hash> Known for Keyed<F, K> {
 
     fn observe(&self, observer: impl Observe + 'static) {
         self.circuits.observe(observer);
+    }
+}
+
+/// Without the key, so that a closure is no hindrance.
+impl<F, K> fmt::Debug for Keyed<F, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyed").field("circuits", &self.circuits).finish_non_exhaustive()
     }
 }

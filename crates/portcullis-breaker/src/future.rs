@@ -10,6 +10,7 @@ use pin_project::pin_project;
 /// It holds the permit of its call. Dropped before the end, the call is cancelled; a panic of the
 /// inner future is recorded and goes on.
 #[pin_project]
+#[must_use = "futures do nothing unless polled"]
 pub struct ResponseFuture<F, C, Res, Err> {
     #[pin]
     course: Course<F, C, Res, Err>,

@@ -1,4 +1,4 @@
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::hash::Hash;
 
 use breaker_core::{
@@ -24,7 +24,7 @@ use crate::service::CircuitBreakerService;
 /// let layer = CircuitBreakerLayer::new(CircuitBreakerConfig::new().named("payments"));
 /// let breaker = layer.handle();       // for admin routes: force_open, snapshot, explain ..
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use]
 pub struct CircuitBreakerLayer<C = HttpOrGrpc, R = Auto, T = Single> {
     circuits: T,
@@ -43,7 +43,9 @@ impl CircuitBreakerLayer {
         Self::from_breaker(CircuitBreaker::new(config))
     }
 
-    /// A layer for a circuit that exists already.
+    /// A layer for a circuit that exists already, with the answers of [`new`](Self::new).
+    ///
+    /// For a service that is not HTTP add `.classify(ErrorsAreFailures).refuse(AsError)`.
     pub const fn from_breaker(breaker: CircuitBreaker) -> Self {
         Self { circuits: Single(breaker), classify: HttpOrGrpc, refuse: Auto::new() }
     }
@@ -185,5 +187,14 @@ where
     fn layer(&self, inner: S) -> Self::Service {
         let Self { circuits, classify, refuse } = self.clone();
         CircuitBreakerService::new(inner, circuits, classify, refuse)
+    }
+}
+
+/// Without classifier and refusal, so that closures are no hindrance.
+impl<C, R, T: fmt::Debug> fmt::Debug for CircuitBreakerLayer<C, R, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CircuitBreakerLayer")
+            .field("circuits", &self.circuits)
+            .finish_non_exhaustive()
     }
 }

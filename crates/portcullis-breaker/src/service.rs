@@ -1,7 +1,7 @@
 use std::fmt;
 use std::task::{Context, Poll, ready};
 
-use breaker_core::{Classify, Name, Permit, Reason, Refuse, Rejected};
+use breaker_core::{Classify, Permit, Reason, Refuse, Rejected};
 use tower_service::Service;
 
 use crate::circuits::{Circuits, Known};
@@ -80,16 +80,17 @@ impl<S, C, R, T> CircuitBreakerService<S, C, R, T> {
     /// Asks for admission of a request, by what `poll_ready` found out.
     pub(crate) fn admit<Req>(&mut self, request: &Req) -> Result<Permit, Rejected>
     where
-        T: Circuits<Req> + Known,
+        T: Circuits<Req>,
     {
-        match std::mem::replace(&mut self.ready, Ready::Unasked) {
-            Ready::Inner => self.circuits.of(request).try_acquire_unstamped(),
+        let ready = std::mem::replace(&mut self.ready, Ready::Unasked);
+        let circuit = self.circuits.of(request);
+        let rejected = match ready {
+            Ready::Inner => return circuit.try_acquire_unstamped(),
             // Even if the circuit is half-open by now: the inner service is not ready.
-            Ready::Refuses(rejected) => Err(self.circuits.refuse_known(rejected)),
-            Ready::Unasked | Ready::Failed => {
-                Err(Rejected::new(Name::new("circuit"), Reason::NotReady))
-            }
-        }
+            Ready::Refuses(rejected) => rejected,
+            Ready::Unasked | Ready::Failed => Rejected::new(circuit.name(), Reason::NotReady),
+        };
+        Err(circuit.refuse_known(rejected))
     }
 
     pub(crate) const fn parts(&mut self) -> (&mut S, &C, &R) {
