@@ -74,14 +74,16 @@ impl HalfOpen {
     }
 
     /// The same stay under other rules: it begins anew, with the trials that are still out.
-    pub(super) fn restarted(&self, config: &CircuitBreakerConfig, custom: bool) -> Self {
+    pub(super) fn restarted(&self, config: &CircuitBreakerConfig, custom: bool, now: Tick) -> Self {
         let mut fresh = Self::new(config, custom);
         fresh.in_flight = self.in_flight;
         if let Course::Slots { taken, .. } = &mut fresh.course {
             *taken = self.in_flight;
         }
+        // They may hang and hold all places, so the stay must have an end even if none has been
+        // admitted in the present step.
         if self.in_flight > 0 {
-            fresh.first = self.first;
+            fresh.first = self.first.or(Some(now));
         }
         fresh
     }
@@ -219,6 +221,12 @@ impl HalfOpen {
     /// When this stay has lasted too long; never before a first trial.
     pub(super) fn deadline(&self, config: &CircuitBreakerConfig) -> Option<Tick> {
         self.first.map(|first| first.after(config.recovery.max_stay()))
+    }
+
+    /// The same stay, begun as long after the beginning of time as it has lasted by now.
+    #[cfg(test)]
+    pub(super) fn with_age(&self, now: Tick) -> Self {
+        Self { first: self.first.map(|first| Tick::ZERO.after(now.since(first))), ..self.clone() }
     }
 
     /// How long a refused caller should wait: a second, or what is left of the stay.

@@ -108,8 +108,14 @@ impl Machine {
             State::Closed | State::Open | State::HalfOpen => {
                 return Err(IllegalTransition { from, to: state });
             }
-            // The shadow goes on from where the circuit stands.
-            State::MetricsOnly => {}
+            State::MetricsOnly if from == State::MetricsOnly => {}
+            // The shadow goes on from where the circuit stands; the trials that are out become
+            // late, so they must not keep their places.
+            State::MetricsOnly => {
+                if let Phase::HalfOpen(half_open) = &mut self.phase {
+                    *half_open = HalfOpen::new(config, self.custom);
+                }
+            }
             State::ForcedOpen | State::ForcedClosed | State::Disabled => {
                 self.phase = Phase::Closed;
                 self.cause = None;
@@ -245,7 +251,9 @@ impl Machine {
                 let next = half_open.judge(new);
                 self.follow(new, next, None, done);
             }
-            Phase::HalfOpen(half_open) => *half_open = half_open.restarted(new, self.custom),
+            Phase::HalfOpen(half_open) => {
+                *half_open = half_open.restarted(new, self.custom, self.now);
+            }
         }
         self.advance(new, now, done);
     }
@@ -263,7 +271,7 @@ impl Machine {
         self.reconfigure(old, new, now, done);
         self.custom = custom;
         if let Phase::HalfOpen(half_open) = &mut self.phase {
-            *half_open = HalfOpen::restarted(half_open, new, custom);
+            *half_open = half_open.restarted(new, custom, self.now);
         }
     }
 
