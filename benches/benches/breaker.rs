@@ -51,7 +51,7 @@ fn closed(criterion: &mut Criterion) {
         group.bench_function(format!("{name}, 1 % failures"), |bencher| {
             bencher.iter(|| {
                 count = count.wrapping_add(1);
-                call(black_box(&mut service), count % 100 == 0)
+                call(black_box(&mut service), count.is_multiple_of(100))
             });
         });
     }

@@ -212,10 +212,13 @@ impl Snapshot {
         let Tally { calls, failures, .. } = self.tally;
         write!(text, "half-open since {}: ", Rough(self.in_state))?;
         match self.share {
-            Some(share) => write!(text, "{share} of the calls are admitted, ")?,
-            None => write!(text, "{} trial calls are out, ", self.trials_in_flight)?,
+            Some(share) => write!(text, "{share} of the calls are admitted; ")?,
+            None => write!(text, "{} trial calls are out; ", self.trials_in_flight)?,
         }
-        write!(text, "{failures} of {calls} trial calls failed so far")?;
+        match calls {
+            0 => write!(text, "none has ended yet")?,
+            _ => write!(text, "{failures} of {calls} that ended failed")?,
+        }
         match self.config.recovery {
             Recovery::Trials(trials) => {
                 write!(text, "; decides after at most {} trial calls", trials.permitted)
