@@ -224,6 +224,12 @@ impl CircuitBreaker {
         Arc::ptr_eq(&self.slot, &other.slot)
     }
 
+    /// What others of its kind are made of.
+    pub(crate) fn make(&self) -> (Arc<CircuitBreakerConfig>, Arc<Surroundings>) {
+        let config = self.slot.with_core(|core| core.config.clone());
+        (config, self.slot.around.clone())
+    }
+
     pub(crate) fn is_only_handle(&self) -> bool {
         Arc::strong_count(&self.slot) == 1
     }

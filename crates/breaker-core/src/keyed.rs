@@ -81,8 +81,22 @@ impl<K: Clone + Display + Eq + Hash> CircuitBreakers<K> {
         capacity: usize,
         clock: impl Clock + 'static,
     ) -> Self {
-        let around = Arc::new(Surroundings::new(Arc::new(clock)));
-        let config = Arc::new(config);
+        Self::build(Arc::new(config), capacity, Arc::new(Surroundings::new(Arc::new(clock))))
+    }
+
+    /// Up to about `capacity` circuits with the configuration, the clock and the observers of
+    /// `pattern`.
+    #[must_use]
+    pub fn like(pattern: &CircuitBreaker, capacity: usize) -> Self {
+        let (config, around) = pattern.make();
+        Self::build(config, capacity, around)
+    }
+
+    fn build(
+        config: Arc<CircuitBreakerConfig>,
+        capacity: usize,
+        around: Arc<Surroundings>,
+    ) -> Self {
         let hasher = RandomState::new();
         let circuit = |seed: u64, label: &str| {
             let chance = Chance::seeded(hasher.hash_one(seed));

@@ -3,7 +3,7 @@ use std::hash::Hash;
 
 use breaker_core::{
     AsError, CircuitBreaker, CircuitBreakerConfig, CircuitBreakers, ErrorsAreFailures, Key,
-    MonotonicClock, Observe, Outcome, Rejected,
+    Observe, Outcome, Rejected,
 };
 use portcullis_http::{Auto, Grpc, GrpcStatus, Http, HttpOrGrpc, ProblemJson};
 use tower_layer::Layer;
@@ -67,7 +67,8 @@ impl<C, R> CircuitBreakerLayer<C, R, Single> {
         self.circuits.0.clone()
     }
 
-    /// One circuit per key of the request, of the configuration of this layer; up to 10,000 keys.
+    /// One circuit per key of the request, with the configuration, the clock and the observers
+    /// of this layer; up to 10,000 keys.
     ///
     /// `key` is one of [`portcullis_http::key`], or a [`Key`] of your own for HTTP requests.
     #[allow(clippy::type_complexity, reason = "the key's type is named by the key")]
@@ -96,9 +97,7 @@ impl<C, R> CircuitBreakerLayer<C, R, Single> {
     where
         K: Clone + Display + Eq + Hash,
     {
-        let config = self.circuits.0.snapshot().config;
-        let clock = MonotonicClock::new();
-        let circuits = CircuitBreakers::with_capacity_and_clock(config, capacity, clock);
+        let circuits = CircuitBreakers::like(&self.circuits.0, capacity);
         self.keyed_by(key, circuits)
     }
 
