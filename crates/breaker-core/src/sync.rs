@@ -1,12 +1,7 @@
-//! The primitives of the concurrent shell: std's, or loom's under `cfg(loom)`. Chosen once, here.
+//! The primitives of the concurrent shell. They are chosen here and nowhere else, so that a model
+//! checker can put its own in their place.
 
-#[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicU8, Ordering};
-#[cfg(loom)]
-pub(crate) use loom::sync::{Mutex, MutexGuard};
-#[cfg(not(loom))]
 pub(crate) use std::sync::atomic::{AtomicU8, Ordering};
-#[cfg(not(loom))]
 pub(crate) use std::sync::{Mutex, MutexGuard};
 
 /// Takes the lock, also after a panic elsewhere.
