@@ -96,15 +96,18 @@ impl CircuitBreaker {
             self.ask_gate()?;
         }
         let now = self.slot.now_unless_at_rest();
-        let admitted = self.slot.step(|core, done, news, wanted| {
+        let (admitted, told) = self.slot.step_quietly(|core, done, news, wanted| {
             let admitted = core.machine.admit(&core.config, now, done);
             news.add(wanted, || checked(core, admitted.is_ok()), Interest::STEPS);
             admitted.map_err(|refusal| refuse(core, refusal, news, wanted))
         });
-        match admitted {
-            Ok(ticket) => Ok(Permit { breaker: self.clone(), open: Some((ticket, None)) }),
-            Err(rejected) => Err(rejected),
+        let permit =
+            admitted.map(|ticket| Permit { breaker: self.clone(), open: Some((ticket, None)) });
+        if let Err(panic) = told {
+            // An observer's: the permit that was just made goes back on the way out.
+            std::panic::resume_unwind(panic);
         }
+        permit
     }
 
     /// The refusal that a call would surely get just now: while open, or forced open. It is
