@@ -237,11 +237,16 @@ impl CircuitBreaker {
         Arc::strong_count(&self.slot) == 1
     }
 
-    pub(crate) fn equals_new(&self, now: Tick, forget_after: Duration) -> bool {
+    pub(crate) fn equals_new(
+        &self,
+        config: &Arc<CircuitBreakerConfig>,
+        now: Tick,
+        forget_after: Duration,
+    ) -> bool {
         self.slot.with_core(|core| {
             core.strategy.is_none()
                 && core.gate.is_none()
-                && core.version == 0
+                && Arc::ptr_eq(&core.config, config)
                 && core.machine.equals_new(now, forget_after)
         })
     }

@@ -39,7 +39,7 @@ pub struct CircuitBreakers<K> {
 struct Shared<K> {
     shards: Box<[Mutex<Shard<K>>]>,
     hasher: RandomState,
-    config: Arc<CircuitBreakerConfig>,
+    config: Mutex<Arc<CircuitBreakerConfig>>,
     around: Arc<Surroundings>,
     /// Shared by all keys beyond the bound.
     overflow: CircuitBreaker,
@@ -118,7 +118,7 @@ impl<K: Clone + Display + Eq + Hash> CircuitBreakers<K> {
                 unmatched: circuit(2, "unmatched"),
                 per_shard: capacity.div_ceil(SHARDS).max(1),
                 hasher,
-                config,
+                config: Mutex::new(config),
                 around,
             }),
         }
@@ -142,18 +142,20 @@ impl<K: Clone + Display + Eq + Hash> CircuitBreakers<K> {
         if let Some(&place) = shard.places.get(key) {
             return shard.entries[place].1.clone();
         }
+        // Read under the lock of the shard, or a change of configuration could pass it by.
+        let config = lock(&shared.config).clone();
         let place = if shard.entries.len() < shared.per_shard {
             None
         } else {
             match shard.free_place(|circuit| {
-                circuit.is_only_handle() && circuit.equals_new(now, FORGET_AFTER)
+                circuit.is_only_handle() && circuit.equals_new(&config, now, FORGET_AFTER)
             }) {
                 Some(place) => Some(place),
                 None => return shared.overflow.clone(),
             }
         };
         let chance = Chance::seeded(shard.chance.draw());
-        let (config, around) = (shared.config.clone(), shared.around.clone());
+        let around = shared.around.clone();
         let circuit = CircuitBreaker::in_surroundings(config, chance, around, Some(label));
         let _old = shard.settle_in(place, key.clone(), circuit.clone());
         // The old key and circuit are dropped after the lock.
@@ -189,6 +191,19 @@ impl<K: Clone + Display + Eq + Hash> CircuitBreakers<K> {
     #[must_use]
     pub fn all(&self) -> Vec<(K, CircuitBreaker)> {
         self.shared.shards.iter().flat_map(|shard| lock(shard).entries.clone()).collect()
+    }
+
+    /// Puts another configuration in force for all of them, present and future; see
+    /// [`CircuitBreaker::reconfigure`].
+    pub fn reconfigure(&self, config: CircuitBreakerConfig) {
+        let shared = &*self.shared;
+        let config = Arc::new(config);
+        *lock(&shared.config) = config.clone();
+        let mut circuits: Vec<_> = self.all().into_iter().map(|(_, circuit)| circuit).collect();
+        circuits.extend([self.overflow(), self.unmatched()]);
+        for circuit in circuits {
+            circuit.share_config(config.clone());
+        }
     }
 
     /// Has `observer` told what happens to all of them from now on.
@@ -245,7 +260,7 @@ impl<K: Eq + Hash> Shard<K> {
 impl<K> fmt::Debug for CircuitBreakers<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CircuitBreakers")
-            .field("config", &self.shared.config)
+            .field("config", &lock(&self.shared.config))
             .finish_non_exhaustive()
     }
 }

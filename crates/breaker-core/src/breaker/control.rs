@@ -75,8 +75,11 @@ impl CircuitBreaker {
     /// Goes on under another configuration, in one step: the state stays, evidence is carried
     /// over where its shape allows, running timers are computed anew, permits stay valid.
     pub fn reconfigure(&self, config: CircuitBreakerConfig) {
+        self.share_config(Arc::new(config));
+    }
+
+    pub(crate) fn share_config(&self, config: Arc<CircuitBreakerConfig>) {
         let now = self.slot.around.clock.now();
-        let config = Arc::new(config);
         self.slot.step(|core, done, news, _| {
             core.machine.reconfigure(&core.config, &config, now, done);
             core.config = config.clone();
