@@ -120,6 +120,14 @@ impl Ring {
         *seen += 1;
         Some(Next::Change(change.clone()))
     }
+
+    /// Puts a waker on a seat, or nobody; hands out who sat there.
+    fn seat(&mut self, seat: u64, waker: Option<Waker>) -> Option<(u64, Waker)> {
+        let taken = self.waiting.iter().position(|(waiting, _)| *waiting == seat);
+        let old = taken.map(|place| self.waiting.swap_remove(place));
+        self.waiting.extend(waker.map(|waker| (seat, waker)));
+        old
+    }
 }
 
 impl Events {
@@ -135,6 +143,12 @@ impl Events {
 
     /// The next change, or a wake-up when there is one.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        if let Some(next) = self.try_next() {
+            return Poll::Ready(next);
+        }
+        // A waker is somebody else's code, and the last one of a task drops what the task holds,
+        // permits even: it is cloned before the lock and dropped after it.
+        let waker = cx.waker().clone();
         let mut ring = lock(&self.history.0);
         if let Some(next) = ring.after(&mut self.seen) {
             return Poll::Ready(next);
@@ -143,10 +157,9 @@ impl Events {
             ring.next_seat += 1;
             ring.next_seat
         });
-        match ring.waiting.iter_mut().find(|(waiting, _)| *waiting == seat) {
-            Some((_, waker)) => waker.clone_from(cx.waker()),
-            None => ring.waiting.push((seat, cx.waker().clone())),
-        }
+        let old = ring.seat(seat, Some(waker));
+        drop(ring);
+        drop(old);
         Poll::Pending
     }
 }
@@ -154,7 +167,8 @@ impl Events {
 impl Drop for Events {
     fn drop(&mut self) {
         if let Some(seat) = self.seat {
-            lock(&self.history.0).waiting.retain(|(waiting, _)| *waiting != seat);
+            let old = lock(&self.history.0).seat(seat, None);
+            drop(old);
         }
     }
 }

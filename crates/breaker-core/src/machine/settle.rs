@@ -198,8 +198,9 @@ impl Machine {
         done: &mut Transitions,
     ) -> Option<(Percent, Percent)> {
         let Settled { counted, slow, .. } = settled;
+        let says_something = counted != Counted::Ignored && self.state() != State::ForcedOpen;
         match (role, &mut self.phase) {
-            (Role::Evidence, Phase::Closed) if counted != Counted::Ignored => {
+            (Role::Evidence, Phase::Closed) if says_something => {
                 self.evidence.record(counted == Counted::Failure, slow, self.now);
                 if self.custom || !self.is_live() {
                     return None;
