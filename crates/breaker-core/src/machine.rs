@@ -21,7 +21,7 @@ use crate::pace::Chance;
 use crate::percent::Spread;
 use crate::rejected::{Cause, Condition, Reason};
 use crate::state::{State, Totals, Transition, Transitions, Why};
-use crate::window::Evidence;
+use crate::window::{Evidence, Tally};
 
 pub(crate) use half_open::HalfOpen;
 pub use operate::{IllegalTransition, Override, Saved};
@@ -42,6 +42,8 @@ pub struct Machine {
     /// Consecutive openings, since the circuit was last closed.
     openings: u32,
     cause: Option<Cause>,
+    /// The evidence that opened it, as long as it is open.
+    opened_by: Tally,
     last_failure: Option<Tick>,
     /// Whether a strategy of the user's decides, instead of the configuration.
     custom: bool,
@@ -112,6 +114,7 @@ impl Machine {
             evidence: Evidence::new(&config.trip),
             openings: 0,
             cause: None,
+            opened_by: Tally::default(),
             last_failure: None,
             custom: false,
             enforce: Spread::new(config.enforce),
@@ -133,8 +136,9 @@ impl Machine {
         }
         if self.is_live() {
             while self.step(config, done) {}
-            self.evidence.advance(self.now);
         }
+        // Also under an order: a window that is recorded into grows old.
+        self.evidence.advance(self.now);
     }
 
     /// Asks for admission.
@@ -282,6 +286,11 @@ impl Machine {
         at: Tick,
         done: &mut Transitions,
     ) {
+        self.opened_by = match cause.condition {
+            // A ramp is judged over the last calls, not over those of its step.
+            Condition::RampRelapsed => Tally { calls: cause.calls, failures: cause.bad, slow: 0 },
+            _ => self.tally(),
+        };
         self.openings = self.openings.saturating_add(1);
         let period = config.open_period.wait(self.openings, &mut self.chance);
         // The callee may ask for more patience than we have by ourselves, up to the cap.
@@ -341,6 +350,9 @@ impl Machine {
             self.since = at;
         }
         self.refused_here = 0;
+        if !matches!(self.phase, Phase::Open { .. }) {
+            self.opened_by = Tally::default();
+        }
         let cause = self.cause;
         done.push(Transition { from, to, why, shadow, at, generation: self.generation, cause });
     }

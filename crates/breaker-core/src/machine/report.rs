@@ -90,18 +90,14 @@ impl Machine {
         }
     }
 
-    /// The counts of the evidence in force: of the trials when half-open, else of the window or
-    /// the running count.
+    /// The counts of the evidence in force: of the trials when half-open, of what opened it when
+    /// open, else of the window or the running count.
     #[must_use]
     pub fn tally(&self) -> Tally {
         match &self.phase {
             Phase::HalfOpen(half_open) => half_open.tally(),
-            // What opened it may have been the trials, not the window.
-            Phase::Open { .. } if self.opened_by_trials() => {
-                let (bad, calls) = self.cause.map_or((0, 0), |cause| (cause.bad, cause.calls));
-                Tally { calls, failures: bad, slow: 0 }
-            }
-            Phase::Open { .. } | Phase::Closed => self.evidence.tally().unwrap_or_else(|| {
+            Phase::Open { .. } => self.opened_by,
+            Phase::Closed => self.evidence.tally().unwrap_or_else(|| {
                 let streak = self.evidence.streak().unwrap_or(0);
                 Tally { calls: streak, failures: streak, slow: 0 }
             }),
@@ -126,13 +122,6 @@ impl Machine {
 
     pub(crate) fn last_seen(&self) -> Tick {
         self.now
-    }
-
-    fn opened_by_trials(&self) -> bool {
-        use crate::rejected::Condition::{RampRelapsed, StayElapsed, TrialFailed};
-        self.cause.is_some_and(|cause| {
-            matches!(cause.condition, TrialFailed | StayElapsed | RampRelapsed)
-        })
     }
 
     const fn half_open(&self) -> Option<&HalfOpen> {
