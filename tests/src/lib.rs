@@ -1,5 +1,7 @@
 //! What the tests of the whole workspace share.
 
+pub mod conformance;
+
 use std::path::{Path, PathBuf};
 
 /// The root of the repository.

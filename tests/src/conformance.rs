@@ -1,0 +1,24 @@
+//! Behaviour facts as data, and the interpreter that holds the circuit to them.
+//!
+//! `tests/conformance/README.md` describes the format. Nothing in here knows a case by its id: a
+//! fact that is wrong is named in `DISPUTED.md`, not worked around.
+
+mod accrual;
+mod answer;
+mod case;
+mod circuit;
+mod circuits;
+mod component;
+mod config;
+mod decide;
+mod fields;
+mod force;
+mod generator;
+mod outcome;
+mod recovery;
+mod suite;
+mod verdict;
+mod window;
+
+pub use suite::{Report, home, judge, run};
+pub use verdict::Verdict;

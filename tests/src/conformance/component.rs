@@ -1,0 +1,104 @@
+//! From a case to a verdict: builds what the case is about, takes its steps, and compares.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::accrual::Accrual;
+use super::answer::{Seen, compare};
+use super::case::{Case, Manner};
+use super::circuits::Circuits;
+use super::fields::Fields;
+use super::verdict::{Mismatch, Verdict};
+use super::window::SlidingWindow;
+
+/// The components that exist.
+const COMPONENTS: [&str; 7] = [
+    "break_duration",
+    "break_duration_generator",
+    "breaker_composition",
+    "breaker_trip_decision",
+    "circuit_breaker",
+    "failure_accrual",
+    "sliding_window",
+];
+
+/// The most repetitions of a step that are taken for meant.
+const MOST_REPETITIONS: u64 = 10_000_000;
+
+/// What a case is about.
+pub(crate) trait Subject {
+    /// A step begins, at this time.
+    fn begin(&mut self, at: Duration);
+
+    /// Does one repetition of a step's operation.
+    fn act(&mut self, op: &str, fields: &mut Fields<'_>) -> Result<(), Mismatch>;
+
+    /// What holds now under this name.
+    fn seen(&mut self, key: &str) -> Result<Seen, Mismatch>;
+}
+
+pub(crate) fn exists(component: &str) -> bool {
+    COMPONENTS.contains(&component)
+}
+
+pub(crate) fn judge(case: &Value) -> Result<Verdict, Mismatch> {
+    let case = Case::read(case)?;
+    match case.manner()? {
+        Err(ours) => Ok(Verdict::Variant(ours.to_owned())),
+        Ok(manner) => {
+            run(&case, manner)?;
+            Ok(if manner.translates() { Verdict::SameResult } else { Verdict::Pass })
+        }
+    }
+}
+
+fn run(case: &Case<'_>, manner: Manner<'_>) -> Result<(), Mismatch> {
+    let mut subject = build(case, manner)?;
+    let mut compared = 0;
+    for (number, step) in case.steps.iter().enumerate() {
+        take(&mut *subject, step).map_err(|mismatch| mismatch.at(number))?;
+        let here = |expected: &&&Map<String, Value>| {
+            expected.get("step").and_then(Value::as_f64) == Some(number as f64)
+        };
+        for expected in case.expect.iter().filter(here) {
+            compared +=
+                compare(&mut *subject, expected, manner).map_err(|mismatch| mismatch.at(number))?;
+        }
+    }
+    if compared == 0 {
+        return Err(Mismatch::new("an expectation", "none"));
+    }
+    Ok(())
+}
+
+fn build(case: &Case<'_>, manner: Manner<'_>) -> Result<Box<dyn Subject>, Mismatch> {
+    Ok(match case.component {
+        "sliding_window" => Box::new(SlidingWindow::build(case.config, manner)?),
+        "failure_accrual" => Box::new(Accrual::build(case.config, manner)?),
+        component => Box::new(Circuits::build(component, case.config, manner)?),
+    })
+}
+
+/// Takes one step, with all its repetitions.
+fn take(subject: &mut dyn Subject, step: &Map<String, Value>) -> Result<(), Mismatch> {
+    let mut fields = Fields::new("the step", step);
+    let at = fields.millis("at_ms");
+    let op = fields.text("op");
+    let at = fields.needed("at_ms", at)?;
+    let op = fields.needed("op", op)?;
+    let repeat = fields.count("repeat")?.unwrap_or(1);
+    if !(1..=MOST_REPETITIONS).contains(&repeat) {
+        return Err(Mismatch::new("1..=10000000 repetitions", repeat.to_string()));
+    }
+    subject.begin(at);
+    for _ in 0..repeat {
+        let mut fields = Fields::new("the step", step);
+        for common in ["at_ms", "op", "repeat"] {
+            fields.take(common);
+        }
+        subject.act(op, &mut fields)?;
+        fields.finish()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,207 @@
+//! Behaviour facts of other libraries, as data, held against ours; and the runner held against
+//! facts that are wrong.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::{env, fs};
+
+use portcullis_tests::conformance::{Verdict, home, judge, run};
+use portcullis_tests::root;
+use serde_json::{Value, json};
+
+#[test]
+fn every_fact_holds() {
+    let report = run(&dirs());
+    println!("{report}");
+    let failures: Vec<_> = report.failures().collect();
+    assert!(failures.is_empty(), "{failures:?}");
+}
+
+/// Our copy, and the directory in `CONFORMANCE_DIR`: relative to where cargo is started, as a
+/// rule the root.
+fn dirs() -> Vec<PathBuf> {
+    let more = env::var_os("CONFORMANCE_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    let more = more.map(|dir| if root().join(&dir).exists() { root().join(dir) } else { dir });
+    [home()].into_iter().chain(more).collect()
+}
+
+#[test]
+fn what_we_do_instead_of_a_variant_is_so_and_every_word_of_the_format_is_understood() {
+    let report = run(&[home().join("ours")]);
+    let others: Vec<_> = report.lines().filter(|(_, verdict)| **verdict != Verdict::Pass).collect();
+    assert!(others.is_empty(), "{others:#?}");
+}
+
+#[test]
+fn a_minimum_above_the_window_is_refused_and_both_are_named() {
+    let mut case = copied("CB-023");
+    case["scope"] = "universal".into();
+    let Verdict::Fail(why) = judge(&case) else { panic!("it was accepted") };
+    assert!(why.contains("min_calls") && why.contains("window"), "{why}");
+}
+
+// ===== the runner =====
+
+#[test]
+fn every_expectation_that_is_planted_wrong_is_found() {
+    let mut planted = 0;
+    for case in passing() {
+        for (i, expected) in case["expect"].as_array().expect("a list").iter().enumerate() {
+            let keys = expected.as_object().expect("an object").keys();
+            for key in keys.filter(|key| !matches!(key.as_str(), "step" | "tolerance")) {
+                if case["ours"].as_str().is_some_and(|ours| ours.contains(key)) {
+                    continue;
+                }
+                let mut wrong = case.clone();
+                let value = &mut wrong["expect"][i][key];
+                *value = other_than(value);
+                assert_fails(&wrong, "expected");
+                planted += 1;
+            }
+        }
+    }
+    assert!(planted > 150, "only {planted} were planted");
+}
+
+#[test]
+fn no_unknown_word_is_passed_over() {
+    for case in passing() {
+        let places = ["", "/config", "/steps/0", "/expect/0"];
+        for place in places {
+            let mut wrong = case.clone();
+            wrong.pointer_mut(place).expect("a place")["bogus"] = json!(1);
+            assert_fails(&wrong, "bogus");
+        }
+        let mut wrong = case.clone();
+        wrong["steps"][0]["op"] = "bogus".into();
+        assert_fails(&wrong, "bogus");
+    }
+}
+
+#[test]
+fn a_case_that_cannot_be_understood_fails_and_says_why() {
+    let sound = copied("CB-001");
+    let broken = [
+        ("/steps/0/at_ms", json!("soon"), "at_ms"),
+        ("/steps/0/repeat", json!(0), "repetitions"),
+        ("/steps/0/outcome", json!("weird"), "weird"),
+        ("/expect/0/step", json!(99), "6 steps at most"),
+        ("/expect", json!([]), "an expectation"),
+        ("/expect/0", json!({"step": 0, "warming_up": true}), "not offered"),
+        ("/scope", json!("sometimes"), "sometimes"),
+        ("/config/comparator", json!(">"), "strict comparator"),
+        ("/config/window", json!({"type": "tumbling", "length_ms": 1}), "tumbling"),
+        ("/config/window", json!(null), "a window"),
+        ("/config/half_open/permits", json!(0), "permitted_calls"),
+        ("/config/half_open/decision", json!("luck"), "luck"),
+        ("/config/failure_rate_threshold", json!(0), "failure_rate"),
+        ("/config/open_ms", json!(0), "open period"),
+    ];
+    for (place, value, why) in broken {
+        let mut case = sound.clone();
+        match case.pointer_mut(place) {
+            Some(field) => *field = value,
+            None => {
+                let (parent, key) = place.rsplit_once('/').expect("a path");
+                case.pointer_mut(parent).expect("a place")[key] = value;
+            }
+        }
+        assert_fails(&case, why);
+    }
+    assert_fails(&json!([]), "id");
+    assert_fails(&json!({"id": "X", "component": "circuit_breaker"}), "no such field");
+}
+
+#[test]
+fn a_component_that_does_not_exist_is_skipped() {
+    let case = json!({"id": "X", "component": "crystal_ball"});
+    assert_eq!(judge(&case), Verdict::Skip("there is no component crystal_ball yet".to_owned()));
+}
+
+#[test]
+fn a_variant_is_told_and_not_run() {
+    let mut case = copied("CB-001");
+    case["scope"] = "variant: of no use".into();
+    case["ours"] = "something else.".into();
+    case["steps"][0]["op"] = "bogus".into();
+    assert_eq!(judge(&case), Verdict::Variant("something else.".to_owned()));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_as_cases_fails_by_itself() {
+    let dir = scratch("broken", &[("a.json", "[{"), ("b.json", "{}"), ("c.txt", "[{")]);
+    fs::write(dir.join("d.json"), [b'"', 0xff, b'"']).expect("a scratch file");
+    let report = run(&[dir.clone(), dir.join("nowhere")]);
+    assert_eq!(report.failures().count(), 4, "{report}");
+    let last = report.to_string();
+    assert!(last.ends_with("conformance: 0 PASS, 4 FAIL, 0 VARIANT, 0 DISPUTED, 0 SKIP"), "{last}");
+}
+
+#[test]
+fn the_directory_in_the_environment_is_run_too() {
+    let mut case = copied("CB-001");
+    case["id"] = "HELD-OUT".into();
+    let good = scratch("good", &[("x.json", &json!([case]).to_string())]);
+    case["expect"][0]["state"] = "open".into();
+    let bad = scratch("bad", &[("x.json", &json!([case]).to_string())]);
+    for (dir, line, holds) in [
+        (good, "HELD-OUT PASS\n", true),
+        (bad, "HELD-OUT FAIL expected state open got closed (step 0)\n", false),
+    ] {
+        let run = Command::new(env::current_exe().expect("this test"))
+            .args(["--exact", "every_fact_holds", "--nocapture"])
+            .env("CONFORMANCE_DIR", &dir)
+            .output()
+            .expect("this test can be started");
+        let output = String::from_utf8_lossy(&run.stdout);
+        assert!(output.contains("CB-001 PASS\n") && output.contains(line), "{output}");
+        assert_eq!(run.status.success(), holds, "{output}");
+    }
+}
+
+// ===== finding things =====
+
+/// All our cases that pass, copied ones and our own.
+fn passing() -> impl Iterator<Item = Value> {
+    let files =
+        ["circuit-breaker", "window", "outlier-and-accrual", "ours/variants", "ours/format"];
+    let passes = |case: &Value| matches!(judge(case), Verdict::Pass | Verdict::SameResult);
+    files.into_iter().flat_map(cases).filter(passes)
+}
+
+fn copied(id: &str) -> Value {
+    let found = cases("circuit-breaker").into_iter().find(|case| case["id"] == id);
+    found.expect("a copied case")
+}
+
+fn cases(file: &str) -> Vec<Value> {
+    let text = fs::read_to_string(home().join(file).with_extension("json")).expect("a file");
+    serde_json::from_str(&text).expect("cases")
+}
+
+fn other_than(value: &Value) -> Value {
+    match value {
+        Value::Bool(flag) => json!(!flag),
+        Value::Number(number) => json!(number.as_f64().expect("a float") + 0.25),
+        Value::Array(list) => json!([list.as_slice(), &[json!(99)]].concat()),
+        Value::String(word) if word == "closed" => json!("open"),
+        Value::String(_) => json!("closed"),
+        Value::Null | Value::Object(_) => json!(1),
+    }
+}
+
+fn assert_fails(case: &Value, why: &str) {
+    match judge(case) {
+        Verdict::Fail(said) => assert!(said.contains(why), "{said:?} does not say {why:?}"),
+        other => panic!("{other} for {case}"),
+    }
+}
+
+fn scratch(name: &str, files: &[(&str, &str)]) -> PathBuf {
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("conformance").join(name);
+    fs::create_dir_all(&dir).expect("a scratch directory");
+    for (file, text) in files {
+        fs::write(dir.join(file), text).expect("a scratch file");
+    }
+    dir
+}
