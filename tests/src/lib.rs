@@ -1,6 +1,8 @@
 //! What the tests of the whole workspace share.
 
 pub mod conformance;
+pub mod heard;
+pub mod loopback;
 
 use std::path::{Path, PathBuf};
 
