@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 #[test]
 fn every_fact_holds() {
     let report = run(&dirs());
-    println!("{report}");
+    // On a line of its own, also where one test runs at a time.
+    println!("\n{report}");
     let failures: Vec<_> = report.failures().collect();
     assert!(failures.is_empty(), "{failures:?}");
 }
