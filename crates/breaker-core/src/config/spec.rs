@@ -245,8 +245,10 @@ fn trials(r: &mut Reader<'_>, trip: &Trip) -> Trials {
     let permitted = r.number("permitted_calls", 1, 10_000).unwrap_or(3);
     let successes = r.number("success_threshold", 1, 10_000);
     let by_rate = r.choice("verdict", &[("all_succeed", false), ("rate", true)]).unwrap_or(false);
-    let failures = r.rate("trial_failure_rate", None);
-    let slow = r.rate("trial_slow_rate", None);
+    // Trials are judged as the closed state is, unless they have rates of their own.
+    let rule = trip.first_rule();
+    let failures = r.rate("trial_failure_rate", rule.and_then(|rule| rule.failure_rate));
+    let slow = r.rate("trial_slow_rate", rule.and_then(|rule| rule.slow_rate));
     let trials = Trials::new(permitted);
     if by_rate {
         if successes.is_some() {
@@ -256,9 +258,6 @@ fn trials(r: &mut Reader<'_>, trip: &Trip) -> Trials {
                 "remove it, or set verdict = \"all_succeed\"",
             );
         }
-        let rule = trip.first_rule();
-        let failures = failures.or(rule.and_then(|rule| rule.failure_rate));
-        let slow = slow.or(rule.and_then(|rule| rule.slow_rate));
         let failures = failures.unwrap_or(Percent::new(50));
         return Trials { verdict: Verdict::Rate { failures, slow }, ..trials };
     }
