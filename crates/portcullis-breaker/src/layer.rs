@@ -70,7 +70,11 @@ impl<C, R> CircuitBreakerLayer<C, R, Single> {
     /// One circuit per key of the request, with the configuration, the clock and the observers
     /// of this layer; up to 10,000 keys.
     ///
-    /// `key` is one of [`portcullis_http::key`], or a [`Key`] of your own for HTTP requests.
+    /// `key` is one of [`portcullis_http::key`], or a [`Key`] of your own for requests with any
+    /// body; for closures there is [`keyed_fn`](Self::keyed_fn).
+    ///
+    /// The circuits are new, and on the machine's clock: observers are named after this, and
+    /// circuits on another clock are handed to [`keyed_by`](Self::keyed_by).
     #[allow(clippy::type_complexity, reason = "the key's type is named by the key")]
     pub fn keyed<F>(
         self,
