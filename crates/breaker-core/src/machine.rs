@@ -190,7 +190,8 @@ impl Machine {
     ) -> Option<Refusal> {
         self.advance(config, now, done);
         let refusal = Refusal { reason: Reason::Dependency, retry_after, cause: None };
-        let orders = matches!(self.state(), State::ForcedClosed | State::Disabled);
+        let state = self.state();
+        let orders = matches!(state, State::ForcedOpen | State::ForcedClosed | State::Disabled);
         if orders || self.lets_pass(config, refusal.reason) {
             return None;
         }

@@ -209,8 +209,12 @@ impl Observers {
         Self(self.0.iter().cloned().chain([one_more]).collect())
     }
 
+    /// What any of them wants to hear. One that panics here does so again when it is told.
     pub(crate) fn interest(&self) -> Interest {
-        self.0.iter().fold(Interest::NOTHING, |all, observer| all | observer.interest())
+        self.0.iter().fold(Interest::NOTHING, |all, observer| {
+            let asked = catch_unwind(AssertUnwindSafe(|| observer.interest()));
+            all | asked.unwrap_or(Interest::NOTHING)
+        })
     }
 
     /// Tells all of them; the first panic is handed back once everybody has been told.

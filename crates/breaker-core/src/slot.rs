@@ -164,15 +164,7 @@ impl Slot {
         step: impl FnOnce(&mut Core, &mut Transitions, &mut News, Interest) -> T,
     ) -> (T, Result<(), Box<dyn Any + Send>>) {
         let observers = self.around.observers();
-        let mut told = Ok(());
-        let wanted = observers.as_ref().map_or(Interest::NOTHING, |observers| {
-            // An observer's own code, so it may panic.
-            let asked = catch_unwind(AssertUnwindSafe(|| observers.interest()));
-            asked.unwrap_or_else(|panic| {
-                told = Err(panic);
-                Interest::NOTHING
-            })
-        });
+        let wanted = observers.as_ref().map_or(Interest::NOTHING, Observers::interest);
         let (mut done, mut news) = (Transitions::new(), News::default());
         let (answer, changed) = {
             let mut core = lock(&self.core);
@@ -183,9 +175,8 @@ impl Slot {
         if changed {
             self.around.history.wake();
         }
-        if let Some(observers) = observers {
-            told = told.and(self.tell(&observers, &core_name(&self.core), &news));
-        }
+        let told = observers
+            .map_or(Ok(()), |observers| self.tell(&observers, &core_name(&self.core), &news));
         (answer, told)
     }
 
@@ -262,17 +253,21 @@ impl Slot {
                 share: strategy.share(&facts),
             },
             _ => Advice { open: false, close: false, share: Percent::FULL },
-        }));
+        }))
+        .ok();
         let now = self.around.clock.now();
         let quiet = self.step_quietly(|core, done, news, _| match advice {
-            Ok(advice) => {
+            Some(advice) => {
                 let share = core.machine.advise(&core.config, facts.generation, advice, now, done);
                 core.note_share(share, news);
+                None
             }
-            Err(_) => {
+            // Another one may have been put in force meanwhile.
+            None if core.strategy.as_ref().is_some_and(|now| Arc::ptr_eq(now, &strategy)) => {
                 news.kinds.push(EventKind::StrategyPanicked);
-                core.swap(core.given.clone(), None, now, done);
+                core.swap(core.given.clone(), None, now, done)
             }
+            None => None,
         });
         // The call that caused this has been answered: an observer's panic ends here.
         drop(quiet);
@@ -298,18 +293,20 @@ impl Core {
         snapshot
     }
 
-    /// Puts another configuration or strategy in force.
+    /// Puts another configuration or strategy in force. Hands out the old strategy, to be dropped
+    /// after the lock: its drop is the user's code.
+    #[must_use = "dropped at once it runs the user's code under the lock"]
     pub(crate) fn swap(
         &mut self,
         config: Arc<CircuitBreakerConfig>,
         strategy: Option<Arc<dyn Strategy>>,
         now: Tick,
         done: &mut Transitions,
-    ) {
+    ) -> Option<Arc<dyn Strategy>> {
         let custom = strategy.is_some();
         self.machine.swap_strategy(&self.config, &config, custom, now, done);
         self.config = config;
-        self.strategy = strategy;
+        std::mem::replace(&mut self.strategy, strategy)
     }
 
     /// Notes that the admitted share changed, as it did in a step just now.

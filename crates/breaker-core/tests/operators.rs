@@ -7,6 +7,8 @@ use breaker_core::{
 };
 use common::{CORE, Recorder, TOUCHY, circuit, fail, half_open, millis, secs, succeed};
 
+type Order = fn(&CircuitBreaker);
+
 /// S-CORE-11: all calls are refused, and outcomes say nothing, until it is released.
 #[test]
 fn forced_open_refuses_all_until_it_is_released() {
@@ -147,7 +149,7 @@ fn an_order_may_be_for_ever_and_its_reason_is_cut() {
 /// S-CORE-11: a reset begins anew from every state.
 #[test]
 fn reset_leads_to_closed_with_no_evidence_from_everywhere() {
-    let orders: [fn(&CircuitBreaker); 8] = [
+    let orders: [Order; 8] = [
         |breaker| fail(breaker, 4),
         |breaker| breaker.trip().unwrap(),
         |breaker| {
@@ -187,7 +189,7 @@ fn attempt_reset_ends_the_open_period() {
 #[test]
 fn an_illegal_edge_is_an_error_and_changes_nothing() {
     use State::{Closed, Disabled, ForcedClosed, ForcedOpen, HalfOpen, MetricsOnly, Open};
-    let orders: [(State, fn(&CircuitBreaker)); 7] = [
+    let orders: [(State, Order); 7] = [
         (Closed, |_| {}),
         (Open, |breaker| breaker.trip().unwrap()),
         (HalfOpen, |breaker| {

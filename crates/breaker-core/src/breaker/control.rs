@@ -93,14 +93,14 @@ impl CircuitBreaker {
     /// and permits carry over; half-open begins its trials anew.
     pub fn set_strategy(&self, kind: StrategyKind) {
         let now = self.slot.around.clock.now();
-        self.slot.step(|core, done, news, _| {
+        let _old = self.slot.step(|core, done, news, _| {
             let config = if core.given.strategy_kind() == kind {
                 core.given.clone()
             } else {
                 Arc::new(core.given.strategy(kind))
             };
-            core.swap(config, None, now, done);
             news.push(EventKind::StrategySwapped { to: kind.as_str() });
+            core.swap(config, None, now, done)
         });
     }
 
@@ -111,9 +111,9 @@ impl CircuitBreaker {
         let now = self.slot.around.clock.now();
         // Asked here, outside of the lock: it is the user's code.
         let to = strategy.name();
-        self.slot.step(|core, done, news, _| {
-            core.swap(core.config.clone(), Some(strategy), now, done);
+        let _old = self.slot.step(|core, done, news, _| {
             news.push(EventKind::StrategySwapped { to });
+            core.swap(core.config.clone(), Some(strategy), now, done)
         });
     }
 

@@ -189,11 +189,12 @@ impl HalfOpen {
     }
 
     /// The share that the user's strategy names from now on.
-    pub(super) fn set_share(&mut self, named: Percent) -> Next {
+    pub(super) fn set_share(&mut self, named: Percent, now: Tick) -> Next {
         match &mut self.course {
             Course::Shared { share, .. } if *share != named => {
                 let from = std::mem::replace(share, named);
-                self.first = None;
+                // It may be nothing, so the stay must have an end even if nobody is admitted.
+                self.first.get_or_insert(now);
                 Next::Share { from, to: named }
             }
             _ => Next::Stay,
@@ -338,5 +339,11 @@ const fn longer(step: Percent) -> Percent {
 
 const fn shorter(step: Percent) -> Percent {
     let half = step.as_basis_points() / 2;
-    if half > SHORTEST_STEP.as_basis_points() { Percent::basis_points(half) } else { SHORTEST_STEP }
+    if step.as_basis_points() <= SHORTEST_STEP.as_basis_points() {
+        step
+    } else if half > SHORTEST_STEP.as_basis_points() {
+        Percent::basis_points(half)
+    } else {
+        SHORTEST_STEP
+    }
 }

@@ -165,7 +165,7 @@ impl Machine {
             // HalfOpen => Closed
             Phase::HalfOpen(_) if advice.close => self.close(Why::Strategy, now, done),
             Phase::HalfOpen(half_open) => {
-                if let Next::Share { from, to } = half_open.set_share(advice.share) {
+                if let Next::Share { from, to } = half_open.set_share(advice.share, now) {
                     return Some((from, to));
                 }
             }
