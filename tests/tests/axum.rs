@@ -1,5 +1,6 @@
 //! The breaker in axum: real servers, and a fresh connection for each request.
 
+use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::io;
 use std::net::SocketAddr;
@@ -10,10 +11,14 @@ use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Path;
 use axum::handler::Handler;
+use axum::response::IntoResponse as _;
 use axum::routing::{MethodRouter, get, post};
 use http::{Request, Response, StatusCode};
 use http_body::Frame;
-use portcullis::{CircuitBreakerConfig, CircuitBreakerLayer, Percent, State};
+use portcullis::{
+    CallError, CircuitBreaker, CircuitBreakerConfig, CircuitBreakerLayer, Percent, State,
+    keep_refusal,
+};
 use portcullis_tests::loopback::{self, Hits, ask};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::trace::TraceLayer;
@@ -200,6 +205,51 @@ impl HttpBody for BreaksOff {
         let begun = std::mem::replace(&mut self.has_begun, true);
         let half = Frame::data(Bytes::from_static(b"half of it"));
         Poll::Ready(Some(if begun { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(half) }))
+    }
+}
+
+// ===== circuits within circuits =====
+
+// S-CORE-08, S-CORE-09: what an inner circuit refused is nobody's failure.
+#[tokio::test]
+async fn the_refusal_of_an_inner_circuit_does_not_open_an_outer_one() {
+    let outer = CircuitBreakerLayer::new(CONFIG);
+    let inner = CircuitBreakerLayer::new(CONFIG);
+    let breaker = outer.handle();
+    inner.handle().force_open("maintenance");
+    let pay = get(sick(&Hits::default())).layer(inner);
+    let shop = Router::new().route("/pay", pay);
+    let server = serve(Router::new().nest("/shop", shop).layer(outer)).await;
+    for _ in 0..10 {
+        assert_eq!(status(server, "/shop/pay").await, 503);
+    }
+    assert_eq!((breaker.state(), breaker.snapshot().totals.ignored), (State::Closed, 10));
+}
+
+// S-CORE-08: a handler says by a mark that its 503 is a refusal; without the mark it is a failure.
+#[tokio::test]
+async fn a_handler_that_answers_a_refusal_itself_marks_its_answer() {
+    let bank = CircuitBreaker::new(CONFIG);
+    bank.force_open("maintenance");
+    let pay = async move || {
+        let paid = bank.run(async { Ok::<_, Infallible>("paid") }).await;
+        match paid {
+            Ok(paid) => paid.into_response(),
+            Err(CallError::Failed(never)) => match never {},
+            Err(CallError::Refused(rejected)) => {
+                keep_refusal(rejected, StatusCode::SERVICE_UNAVAILABLE.into_response())
+            }
+        }
+    };
+    let unmarked = async || StatusCode::SERVICE_UNAVAILABLE;
+    for (pay, state) in [(get(pay), State::Closed), (get(unmarked), State::Open)] {
+        let layer = CircuitBreakerLayer::new(CONFIG);
+        let breaker = layer.handle();
+        let server = serve(Router::new().route("/pay", pay).layer(layer)).await;
+        for _ in 0..10 {
+            assert_eq!(status(server, "/pay").await, 503);
+        }
+        assert_eq!(breaker.state(), state);
     }
 }
 

@@ -152,6 +152,25 @@ async fn ten_streams(endpoint: &Endpoint) -> Vec<Code> {
     codes
 }
 
+// S-CORE-08: what an inner circuit refused is nobody's failure.
+#[tokio::test]
+async fn the_refusal_of_an_inner_circuit_does_not_open_the_one_of_a_server() {
+    let outer = CircuitBreakerLayer::new(CONFIG);
+    let inner = CircuitBreakerLayer::new(CONFIG);
+    let breaker = outer.handle();
+    inner.handle().force_open("maintenance");
+    let (incoming, endpoint) = loopback().await;
+    let greeter = inner.named_layer(GreeterServer::new(Host::default()));
+    let server = Server::builder().layer(outer).add_service(greeter);
+    tokio::spawn(server.serve_with_incoming(incoming));
+    let mut client = GreeterClient::new(endpoint.connect_lazy());
+    for _ in 0..10 {
+        let status = client.say_hello(HelloRequest::default()).await.expect_err("a refusal");
+        assert_eq!(status.code(), Code::Unavailable);
+    }
+    assert_eq!((breaker.state(), breaker.snapshot().totals.ignored), (State::Closed, 10));
+}
+
 #[tokio::test]
 async fn one_service_of_a_server_is_protected_by_a_named_layer() {
     let host = Host::ill();
