@@ -5,6 +5,7 @@ mod contract {
     mod keyed;
     mod matrix;
     mod matrix_walk;
+    mod observers;
     mod panics;
     mod readiness;
     mod refusals;

@@ -8,32 +8,16 @@ use std::task::Poll;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
-use portcullis_breaker::breaker_core::{
-    AsError, Event, EventKind, Interest, Observe, Outcome, Rejected, State,
-};
-use portcullis_breaker::{CircuitBreaker, CircuitBreakerLayer};
+use portcullis_breaker::CircuitBreakerLayer;
+use portcullis_breaker::breaker_core::{AsError, Outcome, Rejected, State};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_layer::Layer as _;
-use tower_service::Service;
 
 use super::script::{Inner, Script, Scripted, Step, scripted_panic};
 use super::support::{
-    CONFIG, Oops, call, circuit, ended, finish, half_open, layer_of, panics, poll, poll_ready,
-    request, start, totals,
+    CONFIG, Oops, assert_sound, call, circuit, ended, finish, half_open, layer_of, panics, poll,
+    poll_ready, request, start, totals,
 };
-
-/// Nothing is out any more, and a good call is the trial that closes the circuit.
-fn assert_sound<S, B>(breaker: &CircuitBreaker, mut service: S)
-where
-    S: Service<Request<()>, Response = Response<B>, Error = Oops>,
-{
-    assert_eq!(breaker.snapshot().trials_in_flight, 0);
-    if breaker.state() == State::Open {
-        half_open(breaker);
-    }
-    assert_eq!(call(&mut service, request()).expect("an answer").status(), 200);
-    assert_eq!(breaker.state(), State::Closed);
-}
 
 /// A classifier that panics when it is asked for the first time.
 fn panics_once<Res>() -> impl Fn(Result<&Res, &Oops>) -> Outcome + Clone {
@@ -41,17 +25,9 @@ fn panics_once<Res>() -> impl Fn(Result<&Res, &Oops>) -> Outcome + Clone {
     move |_| if shy.swap(false, Ordering::Relaxed) { scripted_panic() } else { Outcome::Success }
 }
 
-fn call_panics() -> Script {
-    Script { call_panics: true, ..Script::answers(200) }
-}
-
-fn future_panics() -> Script {
-    Script { answer: vec![Step::Wait, Step::Panic], ..Script::answers(200) }
-}
-
 #[test]
 fn a_panic_of_the_inner_call_or_its_future_is_a_failure() {
-    for script in [call_panics(), future_panics()] {
+    for script in [Script::call_panics(), Script::future_panics()] {
         let (breaker, _) = circuit();
         half_open(&breaker);
         let inner = Inner::new(script);
@@ -69,7 +45,7 @@ fn a_panic_of_the_inner_call_or_its_future_is_a_failure() {
 #[test]
 fn a_panic_that_is_caught_around_a_poll_counts_once() {
     let (breaker, _) = circuit();
-    let mut service = layer_of(&breaker).layer(Inner::new(future_panics()));
+    let mut service = layer_of(&breaker).layer(Inner::new(Script::future_panics()));
     let mut future = Box::pin(start(&mut service, request()));
     assert!(poll(future.as_mut()).is_pending());
     assert!(panics(|| poll(future.as_mut())));
@@ -145,72 +121,6 @@ fn a_panic_in_the_key_passes_and_leaves_nothing_behind() {
     assert!(panics(|| call(&mut service, request())));
     assert_eq!((ended(&breaker), remote.calls()), (0, 0));
     assert_sound(&breaker, service);
-}
-
-/// Panics at the first event of this kind.
-struct PanicsAt(Interest, AtomicBool);
-
-impl Observe for PanicsAt {
-    fn interest(&self) -> Interest {
-        self.0
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        let telling = !matches!(event.kind, EventKind::Refused(_));
-        if telling && self.1.swap(false, Ordering::Relaxed) {
-            scripted_panic()
-        }
-    }
-}
-
-#[test]
-fn a_panic_of_the_observer_at_the_end_of_a_call_passes_and_changes_nothing() {
-    for at_body_end in [false, true] {
-        let (breaker, _) = circuit();
-        let layer = layer_of(&breaker).observe(PanicsAt(Interest::CALLS, true.into()));
-        half_open(&breaker);
-        let inner = Inner::new(Script::answers(200));
-        let panicked = if at_body_end {
-            let mut service = layer.clone().judge_at_end_of_body().layer(inner.clone());
-            let response = call(&mut service, request()).expect("an answer");
-            let mut body = Box::pin(response.into_body());
-            panics(|| http_body::Body::poll_frame(body.as_mut(), &mut super::support::context()))
-        } else {
-            panics(|| call(&mut layer.layer(inner.clone()), request()))
-        };
-        assert!(panicked);
-        // The call was good, whoever stumbled over it.
-        assert_eq!((breaker.state(), totals(&breaker).successes), (State::Closed, 1));
-        assert_sound(&breaker, layer.layer(inner));
-    }
-}
-
-#[test]
-fn a_panic_of_the_observer_ends_where_a_call_is_dropped() {
-    let (breaker, _) = circuit();
-    let layer = layer_of(&breaker).observe(PanicsAt(Interest::CALLS, true.into()));
-    half_open(&breaker);
-    let inner = Inner::new(Script::hangs());
-    let remote = inner.remote();
-    let mut service = layer.layer(inner);
-    let mut future = Box::pin(start(&mut service, request()));
-    assert!(poll(future.as_mut()).is_pending());
-    drop(future);
-    assert_eq!((totals(&breaker).cancelled, breaker.state()), (1, State::HalfOpen));
-    remote.script(Script::answers(200));
-    assert_sound(&breaker, service);
-}
-
-#[test]
-fn two_panics_of_one_call_are_one_failure_and_no_abort() {
-    // The observer panics while the panic of the inner future unwinds.
-    for script in [call_panics(), future_panics()] {
-        let (breaker, _) = circuit();
-        let layer = layer_of(&breaker).observe(PanicsAt(Interest::CALLS, true.into()));
-        let mut service = layer.layer(Inner::new(script));
-        assert!(panics(|| call(&mut service, request())));
-        assert_eq!((totals(&breaker).failures, ended(&breaker)), (1, 1));
-    }
 }
 
 #[test]

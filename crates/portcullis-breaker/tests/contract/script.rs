@@ -53,6 +53,14 @@ impl Script {
         Self { ready: vec![Step::Fail; 1_000], ..Self::answers(200) }
     }
 
+    pub(crate) fn call_panics() -> Self {
+        Self { call_panics: true, ..Self::answers(200) }
+    }
+
+    pub(crate) fn future_panics() -> Self {
+        Self { answer: vec![Step::Wait, Step::Panic], ..Self::answers(200) }
+    }
+
     pub(crate) fn hangs() -> Self {
         Self { answer: vec![Step::Wait; 1_000], ..Self::answers(200) }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use portcullis_breaker::breaker_core::{Event, EventKind, Observe, State};
+use portcullis_breaker::breaker_core::{Event, EventKind, Observe, Outcome, State};
 use portcullis_breaker::{CircuitBreaker, CircuitBreakerLayer};
 use tower_layer::Layer as _;
 
@@ -39,6 +39,22 @@ fn a_layer_that_judges_at_the_end_of_the_body_shows_its_handle() {
     let layer = CircuitBreakerLayer::new(CONFIG);
     let breaker = layer.handle();
     assert!(layer.judge_at_end_of_body().get_ref().handle().is_same(&breaker));
+}
+
+#[test]
+fn what_the_layer_answers_with_belongs_to_the_layer_and_not_to_the_circuit() {
+    let breaker = CircuitBreaker::new(CONFIG);
+    let strict = layer_of(&breaker).classify_fn(|_: Result<&_, &_>| Outcome::Ignored);
+    let mut deaf = strict.layer(Inner::new(Script::answers(500)));
+    let mut alert = layer_of(&breaker).layer(Inner::new(Script::answers(500)));
+    for _ in 0..10 {
+        let _ = call(&mut deaf, request());
+    }
+    assert_eq!(breaker.state(), State::Closed);
+    for _ in 0..3 {
+        let _ = call(&mut alert, request());
+    }
+    assert!(call(&mut deaf, request()).is_err());
 }
 
 /// Counts refusals.

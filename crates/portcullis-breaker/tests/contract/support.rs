@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use http::Request;
+use http::{Request, Response};
 use portcullis_breaker::breaker_core::{
     AsError, Clock, Jitter, ManualClock, Pace, Rejected, State, Tick, Totals, Trip,
 };
@@ -60,7 +60,7 @@ impl std::error::Error for Oops {
     }
 }
 
-/// A clock that counts how often it is read, and starts at one second.
+/// A clock that counts how often it is read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CountingClock {
     hands: ManualClock,
@@ -68,12 +68,6 @@ pub(crate) struct CountingClock {
 }
 
 impl CountingClock {
-    pub(crate) fn new() -> Self {
-        let clock = Self::default();
-        clock.advance(Duration::from_secs(1));
-        clock
-    }
-
     pub(crate) fn advance(&self, step: Duration) {
         self.hands.advance(step);
     }
@@ -99,7 +93,7 @@ pub(crate) fn circuit() -> (CircuitBreaker, CountingClock) {
 
 #[allow(clippy::large_types_passed_by_value, reason = "as the constructor takes it")]
 pub(crate) fn circuit_of(config: CircuitBreakerConfig) -> (CircuitBreaker, CountingClock) {
-    let clock = CountingClock::new();
+    let clock = CountingClock::default();
     (CircuitBreaker::with_clock(config, clock.clone()), clock)
 }
 
@@ -177,6 +171,19 @@ where
     S::Error: fmt::Debug,
 {
     finish(start(service, request))
+}
+
+/// Nothing is out any more, and a good call is the trial that closes the circuit.
+pub(crate) fn assert_sound<S, B>(breaker: &CircuitBreaker, mut service: S)
+where
+    S: Service<Request<()>, Response = Response<B>, Error = Oops>,
+{
+    assert_eq!(breaker.snapshot().trials_in_flight, 0);
+    if breaker.state() == State::Open {
+        half_open(breaker);
+    }
+    assert_eq!(call(&mut service, request()).expect("an answer").status(), 200);
+    assert_eq!(breaker.state(), State::Closed);
 }
 
 /// Whether `code` panicked; only a scripted panic is let by.
