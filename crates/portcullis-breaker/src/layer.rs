@@ -73,8 +73,8 @@ impl<C, R> CircuitBreakerLayer<C, R, Single> {
     /// `key` is one of [`portcullis_http::key`], or a [`Key`] of your own for requests with any
     /// body; for closures there is [`keyed_fn`](Self::keyed_fn).
     ///
-    /// The circuits are new, and on the machine's clock: observers are named after this, and
-    /// circuits on another clock are handed to [`keyed_by`](Self::keyed_by).
+    /// The circuits are new: a [`handle`](Self::handle) that was taken before leads to none of
+    /// them. They are found by [`circuits`](CircuitBreakerLayer::circuits).
     #[allow(clippy::type_complexity, reason = "the key's type is named by the key")]
     pub fn keyed<F>(
         self,

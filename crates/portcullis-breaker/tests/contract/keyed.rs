@@ -1,17 +1,21 @@
 //! S-CORE-13: partial breaking. One circuit per key, and a share of the traffic.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{Request, Response};
 use portcullis_breaker::CircuitBreakerLayer;
-use portcullis_breaker::breaker_core::{AsError, CircuitBreakers, ManualClock, Percent, State};
+use portcullis_breaker::breaker_core::{
+    AsError, CircuitBreakers, Event, EventKind, ManualClock, Observe, Percent, State,
+};
 use portcullis_breaker::portcullis_http::key::{self, KeyText};
 use tower_layer::Layer as _;
 use tower_service::Service;
 
 use super::script::{Inner, Script, ScriptBody};
 use super::support::{
-    CONFIG, Oops, call, circuit_of, finish, layer_of, panics, poll_ready, request, start, totals,
+    CONFIG, OPEN_PERIOD, Oops, call, circuit, circuit_of, finish, layer_of, panics, poll_ready,
+    request, start, totals,
 };
 
 fn tenant(name: &str) -> Request<()> {
@@ -103,6 +107,28 @@ fn circuits_that_exist_already_can_be_taken() {
     circuits.get(&"a").trip().unwrap();
     let mut service = layer.layer(Inner::new(Script::answers(200)));
     assert!(matches!(call(&mut service, request()), Err(Oops::Refused(_))));
+}
+
+#[test]
+fn circuits_have_the_clock_and_the_observers_of_the_layer() {
+    #[derive(Default)]
+    struct Openings(AtomicU64);
+    impl Observe for Openings {
+        fn event(&self, event: &Event<'_>) {
+            if let EventKind::StateChanged { .. } = event.kind {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+    let (breaker, clock) = circuit();
+    let openings = Arc::new(Openings::default());
+    let layer = layer_of(&breaker).observe(openings.clone()).keyed_fn(|_: &Request<()>| Some("a"));
+    let a = layer.circuits().get(&"a");
+    a.trip().unwrap();
+    assert_eq!(openings.0.load(Ordering::Relaxed), 1);
+    assert_eq!((a.state(), breaker.state()), (State::Open, State::Closed));
+    clock.advance(OPEN_PERIOD);
+    assert_eq!(a.state(), State::HalfOpen);
 }
 
 #[test]
