@@ -104,7 +104,8 @@ impl CircuitBreaker {
         let permit =
             admitted.map(|ticket| Permit { breaker: self.clone(), open: Some((ticket, None)) });
         if let Err(panic) = told {
-            // An observer's: the permit that was just made goes back on the way out.
+            // An observer's: the permit that was just made goes back, and says nothing.
+            let _guard = permit.map(|permit| permit.guard_as(Outcome::Ignored));
             std::panic::resume_unwind(panic);
         }
         permit

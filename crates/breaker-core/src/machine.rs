@@ -153,7 +153,7 @@ impl Machine {
     ) -> Result<Ticket, Refusal> {
         self.advance(config, now, done);
         match self.state() {
-            State::ForcedOpen => return Err(self.refused(self.forced_refusal())),
+            State::ForcedOpen => return Err(self.refused(self.forced_refusal(self.now))),
             State::ForcedClosed => return Ok(self.ticket(Role::Evidence)),
             State::Disabled => return Ok(self.ticket(Role::Bystander)),
             State::MetricsOnly | State::Closed | State::Open | State::HalfOpen => {}
@@ -218,7 +218,7 @@ impl Machine {
         match (&self.forced, &self.phase) {
             (Some(forced), _) => {
                 let stands = forced.until.is_none_or(|until| now < until);
-                (forced.state == State::ForcedOpen && stands).then(|| self.forced_refusal())
+                (forced.state == State::ForcedOpen && stands).then(|| self.forced_refusal(now))
             }
             (None, Phase::Open { until, .. }) => {
                 let all = config.enforce == crate::Percent::FULL
@@ -240,11 +240,11 @@ impl Machine {
         refusal
     }
 
-    fn forced_refusal(&self) -> Refusal {
+    fn forced_refusal(&self, now: Tick) -> Refusal {
         let until = self.forced.as_ref().and_then(|forced| forced.until);
         Refusal {
             reason: Reason::ForcedOpen,
-            retry_after: until.map(|until| until.since(self.now)),
+            retry_after: until.map(|until| until.since(now)),
             cause: None,
         }
     }

@@ -113,3 +113,16 @@ fn two_panics_of_one_call_are_one_failure_and_no_abort() {
         assert_eq!((totals(&breaker).failures, ended(&breaker)), (1, 1));
     }
 }
+
+#[test]
+fn an_observers_panic_is_no_cancelled_call() {
+    use portcullis_breaker::breaker_core::OnDrop;
+    let (breaker, clock) =
+        super::support::circuit_of(super::support::CONFIG.on_drop(OnDrop::Failure));
+    breaker.trip().unwrap();
+    let layer = layer_of(&breaker).observe(PanicsAt(Interest::STEPS, true.into()));
+    let mut service = layer.layer(Inner::new(Script::answers(200)));
+    clock.advance(OPEN_PERIOD);
+    assert!(panics(|| call(&mut service, request())));
+    assert_eq!(totals(&breaker).failures, 0);
+}

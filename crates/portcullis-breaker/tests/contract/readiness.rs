@@ -223,3 +223,14 @@ fn the_service_inside_is_within_reach() {
     assert!(poll_ready(service.get_mut()).is_ready());
     assert_eq!(service.into_inner().remote().asked(), 1);
 }
+
+#[test]
+fn the_wait_of_an_order_is_counted_from_now() {
+    use portcullis_breaker::breaker_core::Override;
+    let (breaker, clock) = circuit();
+    let mut service = layer_of(&breaker).layer(Inner::new(Script::never_ready()));
+    breaker.force_open(Override::new("x").for_at_most(OPEN_PERIOD));
+    clock.advance(OPEN_PERIOD / 2);
+    let Err(Oops::Refused(r)) = call(&mut service, request()) else { panic!() };
+    assert_eq!(r.retry_after(), Some(OPEN_PERIOD / 2));
+}
