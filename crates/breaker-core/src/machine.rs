@@ -45,6 +45,7 @@ pub struct Machine {
     /// The evidence that opened it, as long as it is open.
     opened_by: Tally,
     last_failure: Option<Tick>,
+    last_slow: Option<Tick>,
     /// Whether a strategy of the user's decides, instead of the configuration.
     custom: bool,
     enforce: Spread,
@@ -116,6 +117,7 @@ impl Machine {
             cause: None,
             opened_by: Tally::default(),
             last_failure: None,
+            last_slow: None,
             custom: false,
             enforce: Spread::new(config.enforce),
             leak: Spread::new(config.open_refusal_share.rest()),

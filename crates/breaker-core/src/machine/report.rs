@@ -34,7 +34,8 @@ impl Machine {
     /// Evidence that has not grown for `forget_after` counts as none.
     #[must_use]
     pub fn equals_new(&self, now: Tick, forget_after: Duration) -> bool {
-        let idle = self.last_failure.is_none_or(|last| now.since(last) >= forget_after);
+        let quiet = |last: Option<Tick>| last.is_none_or(|last| now.since(last) >= forget_after);
+        let idle = quiet(self.last_failure) && quiet(self.last_slow);
         self.is_at_rest() && (self.evidence.is_clean() || idle)
     }
 

@@ -184,6 +184,9 @@ impl Machine {
         if matches!(counted, Counted::Failure) {
             self.last_failure = Some(self.now);
         }
+        if slow {
+            self.last_slow = Some(self.now);
+        }
         self.totals.slow += slow as u64;
         self.totals.late += late as u64;
     }
