@@ -244,7 +244,9 @@ impl Machine {
             Phase::Closed => {}
             Phase::Open { since, until } => {
                 if old.open_period != new.open_period {
-                    *until = since.after(new.open_period.wait(self.openings, &mut self.chance));
+                    let period = new.open_period.wait(self.openings, &mut self.chance);
+                    // It cannot have ended before it was in force.
+                    *until = since.after(period).max(self.now);
                 }
             }
             Phase::HalfOpen(half_open) if half_open.fits(new, self.custom) => {
