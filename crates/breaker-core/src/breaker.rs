@@ -1,8 +1,10 @@
-//! The circuit that users hold: [`CircuitBreaker`], and the [`Permit`] of a call.
+//! The circuit that users hold: [`CircuitBreaker`].
 //!
-//! This file and `slot.rs` are the ones that know about threads. The rules are in `machine.rs`.
+//! With its parts and `slot.rs` it makes the machine concurrent. The rules are in `machine.rs`.
 
 mod control;
+mod permit;
+mod tell;
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -13,15 +15,18 @@ use crate::clock::{Clock, MonotonicClock, Tick};
 use crate::config::CircuitBreakerConfig;
 use crate::events::{Change, Events};
 use crate::explain::Snapshot;
-use crate::machine::{Refusal, Settled, Ticket};
+use crate::machine::Refusal;
 use crate::name::Name;
 use crate::observe::{EventKind, Interest, Observe};
-use crate::outcome::{FailureKind, Outcome};
+use crate::outcome::Outcome;
 use crate::pace::Chance;
 use crate::rejected::Rejected;
-use crate::slot::{Core, News, Slot, Surroundings};
+use crate::slot::{Slot, Surroundings};
 use crate::state::State;
 use crate::strategy::GateVerdict;
+
+pub use permit::{PanicGuard, Permit};
+use tell::{Before, checked, refuse, rejected, tell_settled};
 
 /// A circuit: cheap to clone, and all clones are the same circuit.
 ///
@@ -101,8 +106,7 @@ impl CircuitBreaker {
             news.add(wanted, || checked(core, admitted.is_ok()), Interest::STEPS);
             admitted.map_err(|refusal| refuse(core, refusal, news, wanted))
         });
-        let permit =
-            admitted.map(|ticket| Permit { breaker: self.clone(), open: Some((ticket, None)) });
+        let permit = admitted.map(|ticket| Permit::new(self.clone(), ticket));
         if let Err(panic) = told {
             // An observer's: the permit that was just made goes back, and says nothing.
             let _guard = permit.map(|permit| permit.guard_as(Outcome::Ignored));
@@ -268,223 +272,4 @@ impl fmt::Debug for CircuitBreaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.slot.fmt(f)
     }
-}
-
-/// Proof that a call was admitted. It ends exactly once: with an outcome, or dropped.
-///
-/// A dropped permit is a cancelled call: by default it counts as a timeout if it was already
-/// slow, and says nothing otherwise ([`OnDrop`](crate::OnDrop)). Dropping never panics and never
-/// blocks.
-#[must_use = "a permit that is dropped is a cancelled call"]
-pub struct Permit {
-    breaker: CircuitBreaker,
-    /// The ticket and when the call began; `None` once it has ended.
-    open: Option<(Ticket, Option<Tick>)>,
-}
-
-impl Permit {
-    /// The call ended well.
-    pub fn success(self) {
-        self.record(Outcome::Success);
-    }
-
-    /// The call failed.
-    pub fn failure(self, kind: FailureKind) {
-        self.record(Outcome::Failure(kind));
-    }
-
-    /// The call ended.
-    pub fn record(mut self, outcome: Outcome) {
-        if let Err(panic) = self.settle(outcome, None) {
-            std::panic::resume_unwind(panic);
-        }
-        self.breaker.slot.consult();
-    }
-
-    /// The call ended, and took `duration`.
-    pub fn record_timed(mut self, outcome: Outcome, duration: Duration) {
-        if let Err(panic) = self.settle(outcome, Some(duration)) {
-            std::panic::resume_unwind(panic);
-        }
-        self.breaker.slot.consult();
-    }
-
-    /// Notes that the call takes time from now on, unless that is noted already.
-    pub fn stamp(&mut self) {
-        if let Some((_, began @ None)) = &mut self.open {
-            *began = Some(self.breaker.slot.around.clock.now());
-        }
-    }
-
-    /// Puts the permit around a piece of code that may panic.
-    pub fn guard(self) -> PanicGuard {
-        self.guard_as(Outcome::Failure(FailureKind::Panic))
-    }
-
-    /// Puts the permit around a piece of code whose panic means `outcome`.
-    pub fn guard_as(self, outcome: Outcome) -> PanicGuard {
-        PanicGuard { permit: Some(self), outcome }
-    }
-
-    /// The circuit that gave it.
-    #[must_use]
-    pub fn breaker(&self) -> &CircuitBreaker {
-        &self.breaker
-    }
-
-    /// Ends the permit; hands back what an observer panicked with.
-    fn settle(&mut self, outcome: Outcome, known: Option<Duration>) -> Told {
-        let Some((ticket, began)) = self.open.take() else { return Ok(()) };
-        let slot = &self.breaker.slot;
-        let well = outcome == Outcome::Success;
-        let timed = !well || slot.times_successes(began.is_some());
-        let now = if timed { slot.around.clock.now() } else { Tick::ZERO };
-        let measured = began.filter(|_| timed).map(|began| now.since(began));
-        let duration = known.or(measured);
-        let ((), told) = slot.step_quietly(|core, done, news, wanted| {
-            let before = Before::of(core);
-            let settled = core.machine.settle(&core.config, ticket, outcome, duration, now, done);
-            let duration = duration.unwrap_or_default();
-            tell_settled(core, outcome, settled, duration, before, news, wanted);
-        });
-        told
-    }
-
-    /// Ends the permit of a call that was dropped.
-    fn cancel(&mut self) {
-        let Some((ticket, began)) = self.open.take() else { return };
-        let slot = &self.breaker.slot;
-        let now = slot.around.clock.now();
-        let elapsed = began.map(|began| now.since(began));
-        // A drop must not panic: what an observer panicked with ends here.
-        let _ = slot.step_quietly(|core, done, news, wanted| {
-            let before = Before::of(core);
-            let settled = core.machine.cancel(&core.config, ticket, elapsed, now, done);
-            let elapsed = elapsed.unwrap_or_default();
-            match settled {
-                Some(settled) => {
-                    let timeout = Outcome::Failure(FailureKind::Timeout);
-                    tell_settled(core, timeout, settled, elapsed, before, news, wanted);
-                }
-                None => news.add(wanted, || EventKind::Cancelled { elapsed }, Interest::CALLS),
-            }
-        });
-        slot.consult();
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.cancel();
-    }
-}
-
-impl fmt::Debug for Permit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit").field("breaker", &self.breaker.name()).finish_non_exhaustive()
-    }
-}
-
-/// A permit around a piece of code that may panic: dropped without being released, it records
-/// the panic.
-///
-/// Panics are told apart by position, not by `thread::panicking()`, which is wrong under
-/// `catch_unwind` and true during unrelated panics.
-#[derive(Debug)]
-#[must_use = "dropped at once it records a panic"]
-pub struct PanicGuard {
-    permit: Option<Permit>,
-    outcome: Outcome,
-}
-
-impl PanicGuard {
-    /// The code has ended without a panic: the permit goes on.
-    pub fn release(mut self) -> Permit {
-        match self.permit.take() {
-            Some(permit) => permit,
-            None => unreachable!("a guard holds its permit until it is released"),
-        }
-    }
-}
-
-impl Drop for PanicGuard {
-    fn drop(&mut self) {
-        if let Some(mut permit) = self.permit.take() {
-            // Already panicking: what an observer panics with ends here.
-            let _ = permit.settle(self.outcome, None);
-            permit.breaker.slot.consult();
-        }
-    }
-}
-
-type Told = Result<(), Box<dyn std::any::Any + Send>>;
-
-/// What an update starts from.
-#[derive(Clone, Copy)]
-struct Before {
-    state: State,
-    failures: u32,
-}
-
-impl Before {
-    fn of(core: &Core) -> Self {
-        Self { state: core.machine.state(), failures: core.machine.tally().failures }
-    }
-}
-
-fn rejected(core: &Core, refusal: Refusal) -> Rejected {
-    let mut rejected = Rejected::new(core.config.name, refusal.reason);
-    if let Some(wait) = refusal.retry_after {
-        rejected = rejected.with_retry_after(wait);
-    }
-    match refusal.cause {
-        Some(cause) => rejected.with_cause(cause),
-        None => rejected,
-    }
-}
-
-fn refuse(core: &Core, refusal: Refusal, news: &mut News, wanted: Interest) -> Rejected {
-    let rejected = rejected(core, refusal);
-    news.add(wanted, || EventKind::Refused(rejected), Interest::REFUSALS);
-    rejected
-}
-
-fn checked(core: &Core, admitted: bool) -> EventKind {
-    let machine = &core.machine;
-    EventKind::Checked {
-        state: machine.state(),
-        failures: machine.tally().failures,
-        since_failure: machine.since_failure(),
-        trials_in_flight: machine.trials_in_flight(),
-        admitted,
-    }
-}
-
-fn tell_settled(
-    core: &Core,
-    outcome: Outcome,
-    settled: Settled,
-    duration: Duration,
-    before: Before,
-    news: &mut News,
-    wanted: Interest,
-) {
-    core.note_share(settled.share, news);
-    let Settled { counted, slow, late, .. } = settled;
-    news.add(
-        wanted,
-        || EventKind::Settled { outcome, counted, duration, slow, late },
-        Interest::CALLS,
-    );
-    news.add(
-        wanted,
-        || EventKind::Updated {
-            from: before.state,
-            to: core.machine.state(),
-            failures_before: before.failures,
-            failures_after: core.machine.tally().failures,
-            trials_in_flight: core.machine.trials_in_flight(),
-        },
-        Interest::STEPS,
-    );
 }

@@ -19,9 +19,11 @@ use crate::sync::{Mutex, lock};
 /// One circuit per key, all of the same configuration.
 ///
 /// The map is bounded. When it is full, a new key takes the place of a circuit that equals a new
-/// one: closed, without failures in its evidence, held by nobody. Where there is none, new keys
-/// share one overflow circuit; so no flood of keys makes the map forget a circuit that is open.
-/// Keys are hashed with a random seed, since attackers choose keys.
+/// one: closed, without failures in its evidence (or with none for a quarter of an hour), held by
+/// nobody. It looks at eight places, each time further on; where it finds none, the key shares
+/// one overflow circuit with others like it. So no flood of keys makes the map forget a circuit
+/// that is open, and an arrival costs the same however large the map is. Keys are hashed with a
+/// random seed, since attackers choose keys.
 ///
 /// ```
 /// use breaker_core::{CircuitBreakerConfig, CircuitBreakers, State};
@@ -248,10 +250,10 @@ impl<K: Eq + Hash> Shard<K> {
                 None
             }
             Some(place) => {
+                // In this order, so that a key whose own code panics leaves no place to a stranger.
+                self.places.remove(&self.entries[place].0);
                 self.places.insert(key.clone(), place);
-                let old = std::mem::replace(&mut self.entries[place], (key, circuit));
-                self.places.remove(&old.0);
-                Some(old)
+                Some(std::mem::replace(&mut self.entries[place], (key, circuit)))
             }
         }
     }

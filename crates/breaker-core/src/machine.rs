@@ -205,7 +205,7 @@ impl Machine {
     fn lets_pass(&mut self, config: &CircuitBreakerConfig, reason: Reason) -> bool {
         let enforced = self.forced.is_none() && self.enforce.pass(config.enforce);
         if !enforced {
-            self.totals.would_refuse += 1;
+            bump(&mut self.totals.would_refuse, true);
             return true;
         }
         reason == Reason::Open && self.leak.pass(config.open_refusal_share.rest())
@@ -237,8 +237,8 @@ impl Machine {
 
     /// Counts a refusal that was given by [`known_refusal`](Self::known_refusal) or by a gate.
     pub const fn refused(&mut self, refusal: Refusal) -> Refusal {
-        self.totals.refused += 1;
-        self.refused_here += 1;
+        bump(&mut self.totals.refused, true);
+        bump(&mut self.refused_here, true);
         refusal
     }
 
@@ -302,7 +302,7 @@ impl Machine {
         self.cause = Some(cause);
         self.leak = Spread::new(config.open_refusal_share.rest());
         if self.forced.is_some() {
-            self.totals.would_open += 1;
+            bump(&mut self.totals.would_open, true);
         }
         self.enter(Phase::Open { since: at, until }, Why::Tripped(cause.condition), at, done);
     }
@@ -378,4 +378,9 @@ impl Phase {
             Self::HalfOpen(_) => State::HalfOpen,
         }
     }
+}
+
+/// Counts one more, if there is one; a full counter stays full.
+const fn bump(counter: &mut u64, one_more: bool) {
+    *counter = counter.saturating_add(one_more as u64);
 }

@@ -64,13 +64,14 @@ impl Pace {
 
     const DEFAULT_CAP: Duration = Duration::from_secs(300);
 
-    /// Always the same wait; a longer one only where the callee asks for it, up to five minutes.
+    /// Always the same wait, without jitter; a longer one only where the callee asks for it, up to
+    /// five minutes.
     ///
     /// # Panics
     /// When `wait` lies outside 1 ms..=1 day.
     #[must_use]
     pub const fn fixed(wait: Duration) -> Self {
-        Self::exponential(wait).factor(1.0)
+        Self::exponential(wait).factor(1.0).jitter(Jitter::None)
     }
 
     /// `base`, then twice as long each time (see [`factor`](Self::factor)), up to five minutes
@@ -83,7 +84,7 @@ impl Pace {
         Self::new(Growth::Exponential { base, factor_milli: 2_000 }, base)
     }
 
-    /// `base`, then `step` longer each time.
+    /// `base`, then `step` longer each time, up to five minutes or `base`, with equal jitter.
     ///
     /// # Panics
     /// When `base` lies outside 1 ms..=1 day.
@@ -92,7 +93,7 @@ impl Pace {
         Self::new(Growth::Linear { base, step }, base)
     }
 
-    /// `base` times 1, 1, 2, 3, 5, 8 and so on.
+    /// `base` times 1, 1, 2, 3, 5, 8 and so on, up to five minutes or `base`, with equal jitter.
     ///
     /// # Panics
     /// When `base` lies outside 1 ms..=1 day.
@@ -162,7 +163,7 @@ impl Pace {
         self
     }
 
-    /// How waits are spread; default [`Jitter::Equal`].
+    /// How waits are spread; default [`Jitter::Equal`], and none for fixed waits and schedules.
     #[must_use]
     pub const fn jitter(mut self, jitter: Jitter) -> Self {
         self.jitter = jitter;

@@ -1,13 +1,14 @@
-//! The primitives of the concurrent shell. They are chosen here and nowhere else, so that a model
-//! checker can put its own in their place.
+//! The primitives of the concurrent shell. It takes them from here and from nowhere else, so that
+//! a model checker can put its own in their place.
 
 pub(crate) use std::sync::atomic::{AtomicU8, Ordering};
 pub(crate) use std::sync::{Mutex, MutexGuard};
 
 /// Takes the lock, also after a panic elsewhere.
 ///
-/// What these locks guard is never left half-done: no code of the user's runs under them, and
-/// the machine's own steps do not panic.
+/// What these locks guard is never left half-done: the machine's own steps do not panic, and no
+/// code of the user's runs under them but `Eq`, `Hash` and `Clone` of a key, whose map is changed
+/// in an order that bears a panic.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -35,7 +35,7 @@ pub struct CircuitBreakerLayer<C = HttpOrGrpc, R = Auto, T = Single> {
 impl CircuitBreakerLayer {
     /// A circuit for HTTP and gRPC services and clients.
     ///
-    /// 5xx answers, gRPC failure codes and errors count as failures, 4xx do not. A refused caller
+    /// 5xx answers, 408, gRPC failure codes and errors count as failures, other 4xx do not. A refused caller
     /// gets a response where the error is `Infallible` (axum, tonic servers): a 503 or a gRPC
     /// `UNAVAILABLE`; and a boxed [`Rejected`] where the error is a `BoxError` (clients: put
     /// [`BoxErrors`](portcullis_http::BoxErrors) beneath).

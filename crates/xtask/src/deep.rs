@@ -33,7 +33,8 @@ fn properties() -> Step {
 
 /// The exhaustive walk through the machine, with larger bounds.
 fn walk() -> Step {
-    let args = "test --package breaker-core --release --all-features --lib walk -- --nocapture";
+    let args =
+        "test --package breaker-core --release --all-features --lib machine::tests -- --nocapture";
     Step::tests("walk", Invocation::cargo(args).env("PORTCULLIS_WALK", "deep"))
 }
 
@@ -69,7 +70,7 @@ fn miri(workspace: &Workspace) -> Step {
     }
     let run = Invocation::new(
         "rustup",
-        "run nightly cargo miri test --package breaker-core --lib -- --skip walk",
+        "run nightly cargo miri test --package breaker-core --lib -- --skip machine::tests",
     )
     .env("MIRIFLAGS", "-Zmiri-disable-isolation")
     .env("PROPTEST_CASES", "8");

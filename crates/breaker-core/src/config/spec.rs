@@ -64,6 +64,9 @@ impl CircuitBreakerConfig {
     }
 }
 
+const TRIP_FIELDS: [&str; 5] =
+    ["consecutive_failures", "failure_count", "failure_rate", "slow_call_rate", "success_average"];
+
 fn trip(r: &mut Reader<'_>, default: &Trip) -> Trip {
     let streak = default.conditions().find_map(|condition| match condition {
         TripOn::Consecutive(failures) => Some(*failures),
@@ -76,11 +79,12 @@ fn trip(r: &mut Reader<'_>, default: &Trip) -> Trip {
         super::Span::Calls(size) => size,
         super::Span::Time { .. } => u32::MAX,
     };
-    let failure_count = rule.and_then(|rule| rule.failure_count).map(|count| count.min(counts));
+    let failure_count = rule.and_then(|rule| rule.failure_count);
     let failure_count = r.threshold("failure_count", 1, u32::MAX, failure_count);
     if failure_count.is_some_and(|count| count > counts) {
         r.contradiction(
             "failure_count",
+            &["window"],
             &format!("at most the calls of `window` ({counts})"),
             "lower failure_count or enlarge window",
         );
@@ -104,6 +108,7 @@ fn trip(r: &mut Reader<'_>, default: &Trip) -> Trip {
         if !windowed && r.is_set(field) {
             r.contradiction(
                 field,
+                &["failure_count", "failure_rate", "slow_call_rate"],
                 "absent without a windowed condition",
                 "set failure_rate, failure_count or slow_call_rate, or remove it",
             );
@@ -112,6 +117,7 @@ fn trip(r: &mut Reader<'_>, default: &Trip) -> Trip {
     if average.is_none() && r.is_set("success_average_calls") {
         r.contradiction(
             "success_average_calls",
+            &["success_average"],
             "absent without success_average",
             "set success_average, or remove it",
         );
@@ -119,6 +125,7 @@ fn trip(r: &mut Reader<'_>, default: &Trip) -> Trip {
     Trip::from_conditions(joined).unwrap_or_else(|| {
         r.contradiction(
             "consecutive_failures",
+            &TRIP_FIELDS,
             "on, or another trip condition set: the circuit could never open",
             "set consecutive_failures, failure_rate, failure_count, slow_call_rate or \
              success_average",
@@ -138,6 +145,7 @@ fn window(r: &mut Reader<'_>, default: Option<Window>) -> Window {
                 if !whole {
                     r.contradiction(
                         "window",
+                        &["buckets"],
                         &format!("a whole number of milliseconds for each of {buckets} buckets"),
                         "change window or buckets",
                     );
@@ -150,6 +158,7 @@ fn window(r: &mut Reader<'_>, default: Option<Window>) -> Window {
             if buckets.is_some() {
                 r.contradiction(
                     "buckets",
+                    &["window"],
                     "absent with a count window",
                     "give window as a duration such as \"30s\", or remove buckets",
                 );
@@ -157,11 +166,17 @@ fn window(r: &mut Reader<'_>, default: Option<Window>) -> Window {
             r.number("window", 1, Window::MAX_CALLS).map(Window::last)
         }
     };
-    let mut window = window.or(default).unwrap_or(Window::last(10));
+    let usual = default.unwrap_or(Window::last(10));
+    let mut window = window.unwrap_or(usual);
+    window.min_calls = match window.span {
+        super::Span::Calls(size) => usual.min_calls.min(size),
+        super::Span::Time { .. } => usual.min_calls,
+    };
     if let Some(min) = min_calls {
         match window.span {
             super::Span::Calls(size) if min > size => r.contradiction(
                 "min_calls",
+                &["window"],
                 &format!("at most the calls of `window` ({size})"),
                 "lower min_calls or enlarge window: it could never trip",
             ),
@@ -181,7 +196,12 @@ fn open_period(r: &mut Reader<'_>) -> Pace {
     if let Some(waits) = r.schedule("schedule", Pace::MAX_ENTRIES) {
         for field in ["open_period", "open_period_factor", "open_period_cap"] {
             if r.is_set(field) {
-                r.contradiction(field, "absent with a schedule", "remove it or the schedule");
+                r.contradiction(
+                    field,
+                    &["schedule"],
+                    "absent with a schedule",
+                    "remove it or the schedule",
+                );
             }
         }
         return Pace::schedule(&waits).jitter(jitter.unwrap_or(Jitter::None));
@@ -191,6 +211,7 @@ fn open_period(r: &mut Reader<'_>) -> Pace {
         Some(cap) if cap < pace.longest(1) => {
             r.contradiction(
                 "open_period_cap",
+                &["open_period"],
                 "at least `open_period`",
                 "raise open_period_cap or lower open_period",
             );
@@ -224,7 +245,7 @@ fn recovery(r: &mut Reader<'_>, default: Recovery, trip: &Trip) -> Recovery {
     };
     let mut recovery = match default {
         Recovery::Trials(_) => Recovery::Trials(trials(r, trip)),
-        Recovery::Ramp(_) => Recovery::Ramp(ramp(r)),
+        Recovery::Ramp(default) => Recovery::Ramp(ramp(r, default)),
     };
     match &mut recovery {
         Recovery::Trials(Trials { max_stay, on_stay_elapsed, .. })
@@ -235,7 +256,7 @@ fn recovery(r: &mut Reader<'_>, default: Recovery, trip: &Trip) -> Recovery {
     }
     for field in foreign {
         if r.is_set(field) {
-            r.contradiction(field, "absent with this strategy", fix);
+            r.contradiction(field, &["strategy"], "absent with this strategy", fix);
         }
     }
     recovery
@@ -254,6 +275,7 @@ fn trials(r: &mut Reader<'_>, trip: &Trip) -> Trials {
         if successes.is_some() {
             r.contradiction(
                 "success_threshold",
+                &["verdict"],
                 "absent with verdict = \"rate\"",
                 "remove it, or set verdict = \"all_succeed\"",
             );
@@ -264,13 +286,14 @@ fn trials(r: &mut Reader<'_>, trip: &Trip) -> Trials {
     for field in ["trial_failure_rate", "trial_slow_rate"] {
         if r.is_set(field) {
             let fix = "set verdict = \"rate\", or remove it";
-            r.contradiction(field, "absent with verdict = \"all_succeed\"", fix);
+            r.contradiction(field, &["verdict"], "absent with verdict = \"all_succeed\"", fix);
         }
     }
     match successes {
         Some(successes) if successes > permitted => {
             r.contradiction(
                 "success_threshold",
+                &["permitted_calls"],
                 &format!("at most `permitted_calls` ({permitted})"),
                 "lower success_threshold or raise permitted_calls",
             );
@@ -281,12 +304,11 @@ fn trials(r: &mut Reader<'_>, trip: &Trip) -> Trials {
     }
 }
 
-fn ramp(r: &mut Reader<'_>) -> Ramp {
+fn ramp(r: &mut Reader<'_>, default: Ramp) -> Ramp {
     const RELAPSE: [(&str, OnRelapse); 2] =
         [("step_back", OnRelapse::StepBack), ("reopen", OnRelapse::Reopen)];
     const SPEED: [(&str, RampSpeed); 2] =
         [("fixed", RampSpeed::Fixed), ("adaptive", RampSpeed::Adaptive)];
-    let default = Ramp::new();
     Ramp {
         base: r.share_within("base_share", 1, 9_999).unwrap_or(default.base),
         step: r.share_within("share_step", 1, 10_000).unwrap_or(default.step),
@@ -295,7 +317,7 @@ fn ramp(r: &mut Reader<'_>) -> Ramp {
         min_step_time: r
             .duration("min_step_time", Duration::ZERO, 600 * SECOND)
             .unwrap_or(default.min_step_time),
-        on_relapse: r.choice("on_relapse", &RELAPSE).unwrap_or_default(),
+        on_relapse: r.choice("on_relapse", &RELAPSE).unwrap_or(default.on_relapse),
         speed: r.choice("ramp_speed", &SPEED).unwrap_or(default.speed),
         ..default
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::half_open::Next;
-use super::{Machine, Phase, Role, Ticket};
+use super::{Machine, Phase, Role, Ticket, bump};
 use crate::clock::Tick;
 use crate::config::{CircuitBreakerConfig, OnDrop, Recovery};
 use crate::outcome::{Counted, FailureKind, Outcome};
@@ -88,7 +88,7 @@ impl Machine {
         }
         self.advance(config, now, done);
         if self.state() != State::Disabled {
-            self.totals.cancelled += 1;
+            bump(&mut self.totals.cancelled, true);
             self.give_back(ticket);
         }
         None
@@ -177,9 +177,9 @@ impl Machine {
     const fn count(&mut self, settled: Settled) {
         let Settled { counted, slow, late, .. } = settled;
         match counted {
-            Counted::Success => self.totals.successes += 1,
-            Counted::Failure => self.totals.failures += 1,
-            Counted::Ignored => self.totals.ignored += 1,
+            Counted::Success => bump(&mut self.totals.successes, true),
+            Counted::Failure => bump(&mut self.totals.failures, true),
+            Counted::Ignored => bump(&mut self.totals.ignored, true),
         }
         if matches!(counted, Counted::Failure) {
             self.last_failure = Some(self.now);
@@ -187,8 +187,8 @@ impl Machine {
         if slow {
             self.last_slow = Some(self.now);
         }
-        self.totals.slow += slow as u64;
-        self.totals.late += late as u64;
+        bump(&mut self.totals.slow, slow);
+        bump(&mut self.totals.late, late);
     }
 
     /// Feeds the evidence or the trials, and draws the consequence.

@@ -42,9 +42,19 @@ impl<'v> Reader<'v> {
         if self.errors.is_empty() { Ok(config) } else { Err(ConfigErrors::new(self.errors)) }
     }
 
-    /// Says that a field, which may be right in itself, does not go with the others.
-    pub(super) fn contradiction(&mut self, field: &'static str, allowed: &str, fix: &str) {
-        let value = self.find(field).unwrap_or(&Value::Null).clone();
+    /// Says that a field, which may be right in itself, does not go with others. What a wrong
+    /// field was meant to say nobody knows, so it contradicts none.
+    pub(super) fn contradiction(
+        &mut self,
+        field: &'static str,
+        others: &[&'static str],
+        allowed: &str,
+        fix: &str,
+    ) {
+        if self.errors.iter().any(|error| others.contains(&error.path.as_str())) {
+            return;
+        }
+        let value = self.find(field).map_or_else(|| "(default)".to_owned(), Value::to_string);
         self.wrong(field, &value, allowed, fix);
     }
 
@@ -259,7 +269,7 @@ impl<'v> Reader<'v> {
         good
     }
 
-    fn wrong(&mut self, path: &str, value: &Value, allowed: &str, fix: &str) {
+    fn wrong(&mut self, path: &str, value: &impl ToString, allowed: &str, fix: &str) {
         let error = ConfigError {
             path: path.to_owned(),
             value: value.to_string(),
