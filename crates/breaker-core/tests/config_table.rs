@@ -1,0 +1,96 @@
+//! S-CORE-16: every field of a configuration, and what it refuses. Threat T12.
+
+#![cfg(feature = "serde")]
+
+use breaker_core::{CircuitBreakerConfig, ConfigError, ConfigErrors, Value};
+
+fn from_toml(text: &str) -> Result<CircuitBreakerConfig, ConfigErrors> {
+    let value: Value = toml::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    CircuitBreakerConfig::from_value(&value)
+}
+
+/// S-CORE-16: every field, one value that is wrong, and what is allowed there.
+const WRONG: &[(&str, &str, &str)] = &[
+    ("name", "\"\"", "a text of 1..=63 bytes"),
+    ("name", "7", "a text of 1..=63 bytes"),
+    ("strategy", "\"fancy\"", "one of basic, gradual, dependency, adaptive"),
+    ("consecutive_failures", "0", "a whole number in 1..=1000000"),
+    ("consecutive_failures", "1000001", "a whole number in 1..=1000000"),
+    ("consecutive_failures", "-5", "a whole number in 1..=1000000"),
+    ("consecutive_failures", "2.5", "a whole number in 1..=1000000"),
+    ("consecutive_failures", "\"on\"", "a whole number in 1..=1000000"),
+    ("failure_count", "0", "a whole number in 1..=4294967295"),
+    ("failure_count", "9223372036854775807", "a whole number in 1..=4294967295"),
+    ("failure_rate", "nan", "a fraction in 0..=1, without 0"),
+    ("failure_rate", "0.0", "a fraction in 0..=1, without 0"),
+    ("failure_rate", "inf", "a fraction in 0..=1, without 0"),
+    ("failure_rate", "-0.1", "a fraction in 0..=1, without 0"),
+    ("failure_rate", "50", "a fraction in 0..=1, without 0"),
+    ("slow_call_rate", "1.5", "a fraction in 0..=1, without 0"),
+    ("success_average", "nan", "a fraction in 0..=1, without 0"),
+    ("window", "0", "a whole number in 1..=65536"),
+    ("window", "65537", "a whole number in 1..=65536"),
+    ("window", "true", "a whole number in 1..=65536"),
+    ("window", "\"99ms\"", "a duration in 100ms..=3600s"),
+    ("window", "\"2h\"", "a duration in 100ms..=3600s"),
+    ("window", "\"30\"", "a duration in 100ms..=3600s"),
+    ("buckets", "0", "a whole number in 1..=120"),
+    ("buckets", "121", "a whole number in 1..=120"),
+    ("min_calls", "0", "a whole number in 1..=4294967295"),
+    ("slow_call_duration", "\"0s\"", "a duration in 1ns..=3153600000s"),
+    ("slow_call_duration", "10", "a duration in 1ns..=3153600000s"),
+    ("slow_call_duration", "\"-1s\"", "a duration in 1ns..=3153600000s"),
+    ("slow_call_duration", "\"1e9s\"", "a duration in 1ns..=3153600000s"),
+    ("slow_call_duration", "\"99999999999999999999d\"", "a duration in 1ns..=3153600000s"),
+    ("open_period", "\"0ms\"", "a duration in 1ms..=86400s"),
+    ("open_period", "\"2d\"", "a duration in 1ms..=86400s"),
+    ("open_period_factor", "0.5", "a number in 1.0..=10.0"),
+    ("open_period_factor", "nan", "a number in 1.0..=10.0"),
+    ("open_period_factor", "11", "a number in 1.0..=10.0"),
+    ("open_period_cap", "\"25h\"", "a duration in 1ms..=86400s"),
+    ("jitter", "\"some\"", "one of none, equal, full"),
+    ("schedule", "[]", "a list of 1..=64 durations in 1ms..=1 day"),
+    ("schedule", "[\"1s\", \"0s\"]", "a list of 1..=64 durations in 1ms..=1 day"),
+    ("schedule", "\"1s\"", "a list of 1..=64 durations in 1ms..=1 day"),
+    ("permitted_calls", "0", "a whole number in 1..=10000"),
+    ("permitted_calls", "10001", "a whole number in 1..=10000"),
+    ("success_threshold", "0", "a whole number in 1..=10000"),
+    ("verdict", "\"maybe\"", "one of all_succeed, rate"),
+    ("max_half_open_stay", "\"0s\"", "a duration in 1ns..=3153600000s"),
+    ("on_stay_elapsed", "\"wait\"", "one of reopen, close"),
+    ("on_drop", "1", "one of slow_is_failure, neutral, failure"),
+    ("enforce", "1.01", "a fraction in 0..=1"),
+    ("enforce", "nan", "a fraction in 0..=1"),
+    ("open_refusal_share", "-1", "a fraction in 0..=1"),
+    ("count_as", "7", "a table"),
+    ("totals", "\"yes\"", "true or false"),
+];
+
+/// The same, with the gradual strategy.
+const WRONG_RAMP: &[(&str, &str, &str)] = &[
+    ("base_share", "0", "a fraction in 0..1, without 0 and 1"),
+    ("base_share", "1.0", "a fraction in 0..1, without 0 and 1"),
+    ("share_step", "0.0", "a fraction in 0..=1, without 0"),
+    ("recovery_error_rate", "1", "a fraction in 0..1, without 1"),
+    ("success_threshold", "10001", "a whole number in 1..=10000"),
+    ("min_step_time", "\"601s\"", "a duration in 0ns..=600s"),
+    ("on_relapse", "\"panic\"", "one of step_back, reopen"),
+    ("ramp_speed", "\"fast\"", "one of fixed, adaptive"),
+];
+
+/// S-CORE-16, S-STRAT-07, threat T12: refused with path, value and range, and nothing else is.
+#[test]
+fn threat_t12_every_wrong_value_is_named_with_what_is_allowed() {
+    for (table, strategy) in [(WRONG, ""), (WRONG_RAMP, "strategy = \"gradual\"\n")] {
+        for &(field, value, allowed) in table {
+            let windowed = ["window", "buckets", "min_calls"].contains(&field);
+            let condition = if windowed { "failure_rate = 0.5\n" } else { "" };
+            let text = format!("{strategy}{condition}{field} = {value}");
+            let Err(errors) = from_toml(&text) else { panic!("accepted: {text}") };
+            let all: Vec<&ConfigError> = errors.iter().collect();
+            let [error] = all[..] else { panic!("{text}: {errors}") };
+            assert_eq!((error.path.as_str(), error.allowed.as_str()), (field, allowed), "{text}");
+            assert!(!error.value.is_empty() && !error.fix.is_empty(), "{text}");
+        }
+    }
+}
