@@ -37,11 +37,14 @@ impl Flags {
     /// Reads the arguments after the name of the program.
     pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Asked, String> {
         let mut flags = Self::default();
-        let mut args = args.into_iter();
+        let mut args = args.into_iter().peekable();
         while let Some(arg) = args.next() {
             let (flag, mut given) = split(&arg);
             let mut value = |wants: &str| {
-                let value = given.take().or_else(|| args.next());
+                // A flag that follows is no value: `--json --headless` has forgotten the file.
+                let value = given
+                    .take()
+                    .or_else(|| args.next_if(|next| !next.to_string_lossy().starts_with("--")));
                 value.ok_or_else(|| format!("{flag} wants {wants}, and nothing follows"))
             };
             match flag.as_str() {
@@ -134,6 +137,12 @@ mod tests {
         let flags = run("");
         assert_eq!((flags.seed, flags.speed, flags.headless), (1, 1.0, false));
         assert!(flags.json.is_none() && flags.phase.is_none());
+    }
+
+    #[test]
+    fn a_flag_is_no_value_of_another() {
+        let error = parse("--json --headless").map(|_| ()).expect_err("the file is missing");
+        assert_eq!(error, "--json wants the path of a file, and nothing follows");
     }
 
     #[test]
