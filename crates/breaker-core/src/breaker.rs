@@ -97,12 +97,11 @@ impl CircuitBreaker {
     /// # Errors
     /// A [`Rejected`], which says why and when to come back.
     pub fn try_acquire_unstamped(&self) -> Result<Permit, Rejected> {
-        if self.slot.is_gated() {
-            self.ask_gate()?;
-        }
+        let gated = self.slot.is_gated();
+        let gate = if gated { self.slot.ask_gate() } else { GateVerdict::Admit };
         let now = self.slot.now_unless_at_rest();
         let (admitted, told) = self.slot.step_quietly(|core, done, news, wanted| {
-            let admitted = core.machine.admit(&core.config, now, done);
+            let admitted = core.machine.admit_past(gate, &core.config, now, done);
             news.add(wanted, || checked(core, admitted.is_ok()), Interest::STEPS);
             admitted.map_err(|refusal| refuse(core, refusal, news, wanted))
         });
@@ -118,11 +117,10 @@ impl CircuitBreaker {
     /// The refusal that a call would surely get just now: while open, or forced open. It is
     /// counted only when it is given: see [`CircuitBreaker::refuse_known`].
     ///
-    /// `None` also where it depends on the call: half-open, with a gate, or where not all calls
-    /// are refused.
+    /// `None` also where it depends on the call: half-open, or where not all calls are refused.
     #[must_use]
     pub fn known_refusal(&self) -> Option<Rejected> {
-        if self.slot.is_at_rest() || self.slot.is_gated() {
+        if self.slot.is_at_rest() {
             return None;
         }
         let now = self.slot.around.clock.now();
@@ -134,7 +132,10 @@ impl CircuitBreaker {
 
     /// Gives a refusal that [`known_refusal`](Self::known_refusal) announced, and counts it.
     pub fn refuse_known(&self, rejected: Rejected) -> Rejected {
+        // Only those who are told care when it was.
+        let now = self.slot.now_if_observed();
         self.slot.step(|core, _, news, wanted| {
+            news.at = now;
             let refusal = Refusal {
                 reason: rejected.reason(),
                 retry_after: rejected.retry_after(),
@@ -155,23 +156,21 @@ impl CircuitBreaker {
     /// Takes in the outcome of a call that took `duration`, for which nobody asked admission.
     pub fn record_timed(&self, outcome: Outcome, duration: Duration) {
         let now = self.slot.around.clock.now();
-        self.slot.step(|core, done, news, wanted| {
+        self.slot.take_in(|core, done, news, wanted| {
             let before = Before::of(core);
             let settled = core.machine.record(&core.config, outcome, Some(duration), now, done);
             tell_settled(core, outcome, settled, duration, before, news, wanted);
         });
-        self.slot.consult();
     }
 
     /// Takes in that the callee could not even be made ready: evidence, but never a trial.
     pub fn record_unready(&self, outcome: Outcome) {
         let now = self.slot.around.clock.now();
-        self.slot.step(|core, done, news, wanted| {
+        self.slot.take_in(|core, done, news, wanted| {
             let before = Before::of(core);
             let settled = core.machine.unready(&core.config, outcome, now, done);
             tell_settled(core, outcome, settled, Duration::ZERO, before, news, wanted);
         });
-        self.slot.consult();
     }
 
     /// The state, right for the present time even if there was no call for hours.
@@ -253,17 +252,6 @@ impl CircuitBreaker {
                 && core.gate.is_none()
                 && Arc::ptr_eq(&core.config, config)
                 && core.machine.equals_new(now, forget_after)
-        })
-    }
-
-    fn ask_gate(&self) -> Result<(), Rejected> {
-        let GateVerdict::Refuse { retry_after } = self.slot.ask_gate() else { return Ok(()) };
-        let now = self.slot.around.clock.now();
-        self.slot.step(|core, done, news, wanted| {
-            match core.machine.refuse_for_dependency(&core.config, retry_after, now, done) {
-                None => Ok(()),
-                Some(refusal) => Err(refuse(core, refusal, news, wanted)),
-            }
         })
     }
 }

@@ -10,7 +10,7 @@ use crate::breaker::{CircuitBreaker, Permit};
 use crate::outcome::{Classify, ErrorsAreFailures, Outcome};
 use crate::rejected::Rejected;
 
-/// Why a guarded call gave no value.
+/// Why a guarded call gave no value. What lies beneath is its `source()`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[allow(clippy::exhaustive_enums, reason = "complete by definition")]
 pub enum CallError<E> {
@@ -38,11 +38,11 @@ impl<E> CallError<E> {
     }
 }
 
-impl<E: fmt::Display> fmt::Display for CallError<E> {
+impl<E> fmt::Display for CallError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(rejected) => rejected.fmt(f),
-            Self::Failed(error) => error.fmt(f),
+            Self::Refused(_) => f.write_str("the circuit refused the call"),
+            Self::Failed(_) => f.write_str("the call failed"),
         }
     }
 }

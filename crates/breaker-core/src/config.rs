@@ -137,7 +137,13 @@ impl CircuitBreakerConfig {
     }
 
     /// How the circuit recovers; default 3 trials that must all succeed.
+    ///
+    /// # Panics
+    /// When a step of a ramp has to last at least as long as it may last at most.
     pub const fn recovery(mut self, recovery: Recovery) -> Self {
+        if let Recovery::Ramp(ramp) = &recovery {
+            assert!(ramp.has_time(), "min_step_time is below max_half_open_stay");
+        }
         self.recovery = recovery;
         self
     }

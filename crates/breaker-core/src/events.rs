@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -90,10 +91,13 @@ impl History {
         ring.kept.push_back(change);
     }
 
-    /// Wakes all who wait; not under the lock, since a waker may run code of the user's.
+    /// Wakes all who wait; not under the lock, since a waker may run code of the user's. One that
+    /// panics harms nobody: the call that woke it has nothing to do with it.
     pub(crate) fn wake(&self) {
         let waiting = std::mem::take(&mut lock(&self.0).waiting);
-        waiting.into_iter().for_each(|(_, waker)| waker.wake());
+        for (_, waker) in waiting {
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        }
     }
 
     /// The changes that are kept, oldest first.

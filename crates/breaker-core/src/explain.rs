@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Tick;
-use crate::config::{CircuitBreakerConfig, Recovery, TripOn};
+use crate::config::{CircuitBreakerConfig, Recovery, Trip, TripOn};
 use crate::machine::Saved;
 use crate::name::Name;
 use crate::percent::Percent;
@@ -25,7 +25,7 @@ pub struct Snapshot {
     pub shadow: Option<State>,
     /// The operator's order that is in force.
     pub order: Option<Order>,
-    /// How often the state has changed.
+    /// Grows by one at every change of state, and at every reset.
     pub generation: u64,
     /// How long the present state lasts.
     pub in_state: Duration,
@@ -34,6 +34,12 @@ pub struct Snapshot {
     /// The counts of the evidence in force: of the trials when half-open, of the window
     /// otherwise, or of the running count where there is no window. While open, what opened it.
     pub tally: Tally,
+    /// The counts of each trip condition, in their order.
+    pub(crate) tallies: [Tally; Trip::MAX_CONDITIONS],
+    /// The name of the strategy of the user's that decides, where one does.
+    pub strategy: Option<&'static str>,
+    /// Whether a dependency gate is asked before each admission.
+    pub gated: bool,
     /// Failures by calls in that evidence; `None` before the first call.
     pub failure_rate: Option<f64>,
     /// Slow calls by calls in that evidence; `None` before the first call.
@@ -54,7 +60,7 @@ pub struct Snapshot {
     pub trials_in_flight: u32,
     /// The admitted share of a recovery by ramp or by a strategy.
     pub share: Option<Percent>,
-    /// The most calls that the window holds; `None` without a window.
+    /// The most calls that a count window holds; `None` without one.
     pub window: Option<u32>,
     /// The period of a time window.
     pub window_period: Option<Duration>,
@@ -64,7 +70,7 @@ pub struct Snapshot {
     /// observer or `totals(true)` asks for them: see [`Snapshot::successes`].
     pub totals: Totals,
     pub(crate) successes_counted: bool,
-    /// Grows by one with every change of the configuration.
+    /// Grows by one with every `reconfigure`.
     pub config_version: u64,
     /// The configuration in force.
     pub config: CircuitBreakerConfig,
@@ -158,6 +164,9 @@ impl Snapshot {
                 self.explain_order(&mut text)
             }
         };
+        if self.gated {
+            text.push_str("; a dependency gate is asked before each call");
+        }
         if self.config_version > 0 {
             let _ = write!(text, "; configuration v{}", self.config_version);
         }
@@ -166,15 +175,18 @@ impl Snapshot {
 
     fn explain_closed(&self, text: &mut String) -> std::fmt::Result {
         write!(text, "closed")?;
+        if let Some(strategy) = self.strategy {
+            let Tally { calls, failures, .. } = self.tally;
+            return write!(text, ": {failures} of {calls} calls failed; {strategy:?} decides");
+        }
         let mut link = ':';
-        for condition in self.config.trip.conditions() {
+        for (condition, tally) in self.config.trip.conditions().zip(self.tallies) {
             write!(text, "{link} ")?;
             link = ',';
-            let Tally { calls, failures, slow } = self.tally;
+            let Tally { calls, failures, slow } = tally;
             match condition {
                 TripOn::Consecutive(threshold) => {
-                    let streak = self.consecutive_failures.unwrap_or(0);
-                    write!(text, "{streak} of {threshold} failures in a row")?;
+                    write!(text, "{failures} of {threshold} failures in a row")?;
                 }
                 TripOn::Window(rule) => {
                     write!(text, "{failures} of the last {calls} calls failed")?;
@@ -218,6 +230,9 @@ impl Snapshot {
         match calls {
             0 => write!(text, "none has ended yet")?,
             _ => write!(text, "{failures} of {calls} that ended failed")?,
+        }
+        if let Some(strategy) = self.strategy {
+            return write!(text, "; {strategy:?} decides");
         }
         match self.config.recovery {
             Recovery::Trials(trials) => {

@@ -76,6 +76,12 @@ impl<K: Clone + Display + Eq + Hash> CircuitBreakers<K> {
         Self::with_capacity_and_clock(config, Self::DEFAULT_CAPACITY, MonotonicClock::new())
     }
 
+    /// Up to about `capacity` circuits (rounded up to a multiple of 16).
+    #[must_use]
+    pub fn with_capacity(config: CircuitBreakerConfig, capacity: usize) -> Self {
+        Self::with_capacity_and_clock(config, capacity, MonotonicClock::new())
+    }
+
     /// Up to about `capacity` circuits (rounded up to a multiple of 16), on this clock.
     #[must_use]
     pub fn with_capacity_and_clock(
@@ -199,12 +205,17 @@ impl<K: Clone + Display + Eq + Hash> CircuitBreakers<K> {
     /// [`CircuitBreaker::reconfigure`].
     pub fn reconfigure(&self, config: CircuitBreakerConfig) {
         let shared = &*self.shared;
-        let config = Arc::new(config);
-        *lock(&shared.config) = config.clone();
-        let mut circuits: Vec<_> = self.all().into_iter().map(|(_, circuit)| circuit).collect();
-        circuits.extend([self.overflow(), self.unmatched()]);
-        for circuit in circuits {
-            circuit.share_config(config.clone());
+        *lock(&shared.config) = Arc::new(config);
+        // Until what was applied everywhere is what is in force: two changes at a time end as one.
+        loop {
+            let config = lock(&shared.config).clone();
+            let own = self.all().into_iter().map(|(_, circuit)| circuit);
+            for circuit in own.chain([self.overflow(), self.unmatched()]) {
+                circuit.share_config(config.clone());
+            }
+            if Arc::ptr_eq(&config, &lock(&shared.config)) {
+                return;
+            }
         }
     }
 
@@ -239,7 +250,7 @@ impl<K: Eq + Hash> Shard<K> {
         place: Option<usize>,
         key: K,
         circuit: CircuitBreaker,
-    ) -> Option<(K, CircuitBreaker)>
+    ) -> Option<(K, (K, CircuitBreaker))>
     where
         K: Clone,
     {
@@ -251,9 +262,9 @@ impl<K: Eq + Hash> Shard<K> {
             }
             Some(place) => {
                 // In this order, so that a key whose own code panics leaves no place to a stranger.
-                self.places.remove(&self.entries[place].0);
+                let (old_key, _) = self.places.remove_entry(&self.entries[place].0)?;
                 self.places.insert(key.clone(), place);
-                Some(std::mem::replace(&mut self.entries[place], (key, circuit)))
+                Some((old_key, std::mem::replace(&mut self.entries[place], (key, circuit))))
             }
         }
     }
@@ -261,8 +272,8 @@ impl<K: Eq + Hash> Shard<K> {
 
 impl<K> fmt::Debug for CircuitBreakers<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CircuitBreakers")
-            .field("config", &lock(&self.shared.config))
-            .finish_non_exhaustive()
+        // Taken out first: who writes may ask for a circuit.
+        let config = lock(&self.shared.config).clone();
+        f.debug_struct("CircuitBreakers").field("config", &config).finish_non_exhaustive()
     }
 }

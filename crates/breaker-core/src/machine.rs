@@ -21,6 +21,7 @@ use crate::pace::Chance;
 use crate::percent::Spread;
 use crate::rejected::{Cause, Condition, Reason};
 use crate::state::{State, Totals, Transition, Transitions, Why};
+use crate::strategy::GateVerdict;
 use crate::window::{Evidence, Tally};
 
 pub(crate) use half_open::HalfOpen;
@@ -60,7 +61,12 @@ pub struct Machine {
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 enum Phase {
     Closed,
-    Open { since: Tick, until: Tick },
+    /// `asked` is how long the callee, or a snapshot, asked for at least.
+    Open {
+        since: Tick,
+        until: Tick,
+        asked: Duration,
+    },
     HalfOpen(HalfOpen),
 }
 
@@ -153,6 +159,20 @@ impl Machine {
         now: Tick,
         done: &mut Transitions,
     ) -> Result<Ticket, Refusal> {
+        self.admit_past(GateVerdict::Admit, config, now, done)
+    }
+
+    /// Asks for admission, past a gate that has said whether the callee's dependencies are there.
+    ///
+    /// # Errors
+    /// A [`Refusal`], which says why and when to come back.
+    pub fn admit_past(
+        &mut self,
+        gate: GateVerdict,
+        config: &CircuitBreakerConfig,
+        now: Tick,
+        done: &mut Transitions,
+    ) -> Result<Ticket, Refusal> {
         self.advance(config, now, done);
         match self.state() {
             State::ForcedOpen => return Err(self.refused(self.forced_refusal(self.now))),
@@ -160,44 +180,30 @@ impl Machine {
             State::Disabled => return Ok(self.ticket(Role::Bystander)),
             State::MetricsOnly | State::Closed | State::Open | State::HalfOpen => {}
         }
-        let refusal = match &mut self.phase {
-            Phase::Closed => return Ok(self.ticket(Role::Evidence)),
-            Phase::Open { until, .. } => {
+        let refusal = match (gate, &mut self.phase) {
+            (_, Phase::Open { until, .. }) => {
                 let retry_after = Some(until.since(self.now));
                 Refusal { reason: Reason::Open, retry_after, cause: self.cause }
             }
-            Phase::HalfOpen(half_open) => match half_open.admit(config, self.now) {
-                Ok(()) => return Ok(self.ticket(Role::Trial)),
-                Err(reason) => Refusal {
-                    reason,
-                    retry_after: Some(half_open.wait(config, self.now)),
-                    cause: self.cause,
-                },
-            },
+            (GateVerdict::Refuse { retry_after }, _) => {
+                Refusal { reason: Reason::Dependency, retry_after, cause: None }
+            }
+            (GateVerdict::Admit, Phase::Closed) => return Ok(self.ticket(Role::Evidence)),
+            (GateVerdict::Admit, Phase::HalfOpen(half_open)) => {
+                match half_open.admit(config, self.now) {
+                    Ok(()) => return Ok(self.ticket(Role::Trial)),
+                    Err(reason) => Refusal {
+                        reason,
+                        retry_after: Some(half_open.wait(config, self.now)),
+                        cause: self.cause,
+                    },
+                }
+            }
         };
         if self.lets_pass(config, refusal.reason) {
             return Ok(self.ticket(Role::Bystander));
         }
         Err(self.refused(refusal))
-    }
-
-    /// The refusal of a call whose gate says that a dependency is down; `None` if the call goes
-    /// on to [`admit`](Self::admit), in shadow or because refusals are not all enforced.
-    pub fn refuse_for_dependency(
-        &mut self,
-        config: &CircuitBreakerConfig,
-        retry_after: Option<Duration>,
-        now: Tick,
-        done: &mut Transitions,
-    ) -> Option<Refusal> {
-        self.advance(config, now, done);
-        let refusal = Refusal { reason: Reason::Dependency, retry_after, cause: None };
-        let state = self.state();
-        let orders = matches!(state, State::ForcedOpen | State::ForcedClosed | State::Disabled);
-        if orders || self.lets_pass(config, refusal.reason) {
-            return None;
-        }
-        Some(self.refused(refusal))
     }
 
     /// Whether a call that the rules refuse passes all the same: in shadow, or as part of the
@@ -304,7 +310,12 @@ impl Machine {
         if self.forced.is_some() {
             bump(&mut self.totals.would_open, true);
         }
-        self.enter(Phase::Open { since: at, until }, Why::Tripped(cause.condition), at, done);
+        self.enter(
+            Phase::Open { since: at, until, asked },
+            Why::Tripped(cause.condition),
+            at,
+            done,
+        );
     }
 
     // Open => HalfOpen

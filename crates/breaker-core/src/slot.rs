@@ -70,6 +70,8 @@ pub(crate) struct Core {
     pub(crate) given: Arc<CircuitBreakerConfig>,
     pub(crate) version: u64,
     pub(crate) strategy: Option<Arc<dyn Strategy>>,
+    /// Asked for outside of the lock: it is the user's code.
+    pub(crate) strategy_name: Option<&'static str>,
     pub(crate) gate: Option<Arc<dyn DependencyGate>>,
 }
 
@@ -88,7 +90,7 @@ const GATED: u8 = 16;
 #[derive(Default)]
 pub(crate) struct News {
     kinds: Vec<EventKind>,
-    at: Tick,
+    pub(crate) at: Tick,
 }
 
 impl News {
@@ -118,6 +120,7 @@ impl Slot {
             config,
             version: 0,
             strategy: None,
+            strategy_name: None,
             gate: None,
         };
         let hints = AtomicU8::new(core.hints());
@@ -126,7 +129,14 @@ impl Slot {
 
     /// The present moment, or the beginning of time where nobody will look at it.
     pub(crate) fn now_unless_at_rest(&self) -> Tick {
-        if self.is_at_rest() { Tick::ZERO } else { self.around.clock.now() }
+        // An observer is told when things happen.
+        let idle = self.is_at_rest() && !self.around.is_observed();
+        if idle { Tick::ZERO } else { self.around.clock.now() }
+    }
+
+    /// The present moment, or the beginning of time where nobody is told of it.
+    pub(crate) fn now_if_observed(&self) -> Tick {
+        if self.around.is_observed() { self.around.clock.now() } else { Tick::ZERO }
     }
 
     /// Whether the circuit is closed, and no order will change that by itself.
@@ -136,12 +146,26 @@ impl Slot {
 
     /// Whether the end of a call that went well must be timed; one that went wrong always is.
     pub(crate) fn times_successes(&self, stamped: bool) -> bool {
-        let durations = self.has(BY_DURATION) || self.has(CUSTOM) || self.around.is_observed();
-        !self.has(AT_REST) || self.has(BY_TIME) || stamped && durations
+        let durations = self.has(BY_DURATION) || self.has(CUSTOM);
+        let observed = self.around.is_observed();
+        !self.has(AT_REST) || self.has(BY_TIME) || observed || stamped && durations
     }
 
     pub(crate) fn is_gated(&self) -> bool {
         self.has(GATED)
+    }
+
+    /// Takes an outcome in by one step, and asks the user's strategy what follows; only then does
+    /// the panic of an observer go on.
+    pub(crate) fn take_in(
+        &self,
+        step: impl FnOnce(&mut Core, &mut Transitions, &mut News, Interest),
+    ) {
+        let ((), told) = self.step_quietly(step);
+        self.consult();
+        if let Err(panic) = told {
+            resume_unwind(panic);
+        }
     }
 
     /// Does one step under the lock, and tells about it afterwards.
@@ -177,22 +201,24 @@ impl Slot {
         }
         let told = observers
             .map_or(Ok(()), |observers| self.tell(&observers, &core_name(&self.core), &news));
+        if done.iter().any(|transition| transition.to == State::HalfOpen) {
+            // A strategy of the user's names its first share.
+            self.consult();
+        }
         (answer, told)
     }
 
     /// Writes the changes down, in their order: still under the lock.
     fn take_down(&self, core: &Core, done: &Transitions, news: &mut News) -> bool {
         self.hints.store(core.hints(), Ordering::Release);
-        news.at = core.machine.last_seen();
+        news.at = news.at.max(core.machine.last_seen());
         if !done.is_empty() {
             let mut changes = Vec::new();
             for &transition in done.iter() {
                 let order = core.machine.order_reason();
                 changes.push(EventKind::StateChanged { transition, order });
-                if let (State::HalfOpen, Recovery::Ramp(ramp)) =
-                    (transition.to, core.config.recovery)
-                {
-                    changes.push(EventKind::RampStarted { share: ramp.base_percent() });
+                if let (State::HalfOpen, Some(share)) = (transition.to, core.machine.share()) {
+                    changes.push(EventKind::RampStarted { share });
                 }
             }
             news.kinds.splice(0..0, changes);
@@ -290,6 +316,8 @@ impl Core {
     pub(crate) fn snapshot(&self) -> Snapshot {
         let mut snapshot = self.machine.snapshot(&self.config);
         snapshot.config_version = self.version;
+        snapshot.strategy = self.strategy_name;
+        snapshot.gated = self.gate.is_some();
         snapshot
     }
 
@@ -299,13 +327,15 @@ impl Core {
     pub(crate) fn swap(
         &mut self,
         config: Arc<CircuitBreakerConfig>,
-        strategy: Option<Arc<dyn Strategy>>,
+        strategy: Option<(Arc<dyn Strategy>, &'static str)>,
         now: Tick,
         done: &mut Transitions,
     ) -> Option<Arc<dyn Strategy>> {
+        let (strategy, name) = strategy.unzip();
         let custom = strategy.is_some();
         self.machine.swap_strategy(&self.config, &config, custom, now, done);
         self.config = config;
+        self.strategy_name = name;
         std::mem::replace(&mut self.strategy, strategy)
     }
 
@@ -335,10 +365,11 @@ impl Core {
 
 impl fmt::Debug for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let core = lock(&self.core);
+        // Copied out first: who writes may ask the circuit.
+        let (name, state) = self.with_core(|core| (core.config.name, core.machine.state()));
         f.debug_struct("CircuitBreaker")
-            .field("name", &core.config.name)
-            .field("state", &core.machine.state())
+            .field("name", &name)
+            .field("state", &state)
             .field("partition", &self.partition)
             .finish_non_exhaustive()
     }

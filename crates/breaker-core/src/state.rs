@@ -184,7 +184,8 @@ pub struct Totals {
     pub would_refuse: u64,
     /// Openings in shadow.
     pub would_open: u64,
-    /// Of those that ended: how many were slow.
+    /// Of those that ended and were timed: how many were slow. Failures always are timed,
+    /// successes where evidence, a strategy or an observer asks for their duration.
     pub slow: u64,
     /// Of those that ended: how many belonged to an older generation.
     pub late: u64,

@@ -64,11 +64,16 @@ impl Evidence {
         Self { items: trip.conditions().map(Item::new).collect() }
     }
 
-    /// The same evidence in the shape that `trip` asks for; what fits is carried over.
+    /// The same evidence in the shape that `trip` asks for; what fits is carried over, from an
+    /// item of the same shape or else from the one of its kind that knows most.
     pub(crate) fn reshape(&self, trip: &Trip) -> Self {
         let items = trip.conditions().map(|condition| {
             let fresh = Item::new(condition);
-            self.items.iter().find_map(|old| fresh.heir_of(old)).unwrap_or(fresh)
+            let heirs = self.items.iter().filter_map(|old| {
+                fresh.heir_of(old).map(|heir| (fresh.has_shape_of(old), old.knows(), heir))
+            });
+            let best = heirs.max_by_key(|(same_shape, knows, _)| (*same_shape, *knows));
+            best.map_or(fresh, |(_, _, heir)| heir)
         });
         Self { items: items.collect() }
     }
@@ -145,6 +150,20 @@ impl Evidence {
         })
     }
 
+    /// The counts of each condition, in their order.
+    pub(crate) fn tallies(&self) -> [Tally; Trip::MAX_CONDITIONS] {
+        let mut tallies = [Tally::default(); Trip::MAX_CONDITIONS];
+        for (tally, item) in tallies.iter_mut().zip(&self.items) {
+            *tally = match item {
+                Item::Streak(streak) => Tally { calls: *streak, failures: *streak, slow: 0 },
+                Item::Calls(window) => window.tally,
+                Item::Time(window) => window.sum,
+                Item::Average(_) => Tally::default(),
+            };
+        }
+        tallies
+    }
+
     /// The moving average of successes, where one is kept.
     pub(crate) fn average(&self) -> Option<f64> {
         self.items.iter().find_map(|item| match item {
@@ -197,6 +216,23 @@ impl Item {
                 }
             },
             TripOn::Average { calls, .. } => Self::Average(Average::new(*calls)),
+        }
+    }
+
+    const fn has_shape_of(&self, old: &Self) -> bool {
+        match (self, old) {
+            (Self::Calls(new), Self::Calls(old)) => new.size == old.size,
+            (Self::Average(new), Self::Average(old)) => new.keep == old.keep,
+            _ => true,
+        }
+    }
+
+    /// How far it looks back, among items of one kind.
+    const fn knows(&self) -> u64 {
+        match self {
+            Self::Calls(window) => window.tally.calls as u64,
+            Self::Average(average) => average.keep,
+            Self::Streak(_) | Self::Time(_) => 0,
         }
     }
 

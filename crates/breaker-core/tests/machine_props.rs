@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use breaker_core::machine::{Machine, Ticket};
 use breaker_core::{
-    Chance, CircuitBreakerConfig, FailureKind, OnDrop, OnStayElapsed, Outcome, Override, Pace,
-    Percent, Ramp, RampSpeed, Recovery, Saved, State, StrategyKind, Tick, Totals, Transitions,
-    Trials, Trip, Why, Window,
+    Chance, CircuitBreakerConfig, FailureKind, GateVerdict, OnDrop, OnStayElapsed, Outcome,
+    Override, Pace, Percent, Ramp, RampSpeed, Recovery, Saved, State, StrategyKind, Tick, Totals,
+    Transitions, Trials, Trip, Why, Window,
 };
 use proptest::prelude::*;
 
@@ -156,7 +156,8 @@ impl World {
                 }
             }
             Op::Gate => {
-                let _ = machine.refuse_for_dependency(config, None, now, done);
+                let down = GateVerdict::Refuse { retry_after: None };
+                out.extend(machine.admit_past(down, config, now, done).ok());
             }
             Op::Move(by) => {
                 self.now = Tick::from_nanos(now.as_nanos().saturating_add_signed(by));

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use breaker_core::{Classify, Outcome, Permit, Refuse};
+use breaker_core::{CircuitBreaker, Classify, Outcome, Permit, Refuse};
 use http::{Method, Request, Response};
 use http_body::Body;
 use pin_project::pin_project;
@@ -12,7 +13,7 @@ use portcullis_http::{Judge, JudgedBody};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::circuits::{Circuits, Known};
+use crate::circuits::{Circuits, Known, Single};
 use crate::future::poll_guarded;
 use crate::layer::CircuitBreakerLayer;
 use crate::service::CircuitBreakerService;
@@ -32,9 +33,17 @@ impl<C, R, T> BodyEndLayer<C, R, T> {
         Self { layer }
     }
 
-    /// The layer that this was made from, for its handle.
+    /// The layer that this was made from.
     pub const fn get_ref(&self) -> &CircuitBreakerLayer<C, R, T> {
         &self.layer
+    }
+}
+
+impl<C, R> BodyEndLayer<C, R, Single> {
+    /// The circuit of this layer.
+    #[must_use]
+    pub fn handle(&self) -> CircuitBreaker {
+        self.layer.handle()
     }
 }
 
@@ -162,9 +171,8 @@ where
     let mut permit = guard.release();
     match result {
         Ok(response) => {
-            // The head has been waited for; now the body takes its time.
-            permit.stamp();
-            Ok(JudgedBody::watch(method, outcome, response, PermitJudge(permit)))
+            let longest = permit.lap();
+            Ok(JudgedBody::watch(method, outcome, response, PermitJudge { permit, longest }))
         }
         Err(error) => {
             permit.record(outcome);
@@ -185,21 +193,36 @@ impl<F, C, B, Err> fmt::Debug for BodyEndFuture<F, C, B, Err> {
 
 /// The permit of a call whose body is still to come. Dropped with the body, the call is
 /// cancelled.
+///
+/// A stream whose frames flow is not slow, however long it is: what counts is the longest time
+/// in which nothing came, that before the head included.
 #[derive(Debug)]
-pub struct PermitJudge(Permit);
+pub struct PermitJudge {
+    permit: Permit,
+    longest: Duration,
+}
 
 impl Judge for PermitJudge {
-    fn judge(self, outcome: Outcome) {
-        self.0.record(outcome);
+    fn judge(mut self, outcome: Outcome) {
+        self.frame();
+        if self.longest.is_zero() {
+            self.permit.record(outcome);
+        } else {
+            self.permit.record_timed(outcome, self.longest);
+        }
     }
 
     fn pending(&mut self) {
-        self.0.stamp();
+        self.permit.stamp();
+    }
+
+    fn frame(&mut self) {
+        self.longest = self.longest.max(self.permit.lap());
     }
 
     /// Already unwinding: the guard records the panic, and what an observer panics with ends
     /// there.
     fn panicked(self) {
-        drop(self.0.guard());
+        drop(self.permit.guard());
     }
 }

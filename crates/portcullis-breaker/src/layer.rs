@@ -97,6 +97,19 @@ impl<C, R> CircuitBreakerLayer<C, R, Single> {
         self.keyed_in(key, capacity)
     }
 
+    /// [`keyed`](Self::keyed), with room for about so many keys.
+    #[allow(clippy::type_complexity, reason = "the key's type is named by the key")]
+    pub fn keyed_up_to<F>(
+        self,
+        keys: usize,
+        key: F,
+    ) -> CircuitBreakerLayer<C, R, Keyed<F, <F as Key<http::Request<()>>>::Key>>
+    where
+        F: Key<http::Request<()>>,
+    {
+        self.keyed_in(key, keys)
+    }
+
     fn keyed_in<F, K>(self, key: F, capacity: usize) -> CircuitBreakerLayer<C, R, Keyed<F, K>>
     where
         K: Clone + Display + Eq + Hash,

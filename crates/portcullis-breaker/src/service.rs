@@ -1,5 +1,5 @@
 use std::fmt;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use breaker_core::{Classify, Permit, Reason, Refuse, Rejected};
 use tower_service::Service;
@@ -61,13 +61,20 @@ impl<S, C, R, T> CircuitBreakerService<S, C, R, T> {
             self.ready = Ready::Refuses(rejected);
             return Poll::Ready(Ok(()));
         }
-        match ready!(self.inner.poll_ready(cx)) {
-            Ok(()) => {
+        match self.inner.poll_ready(cx) {
+            Poll::Pending => {
+                // It tries again: should that fail, it is another failure.
+                if matches!(self.ready, Ready::Failed) {
+                    self.ready = Ready::Unasked;
+                }
+                Poll::Pending
+            }
+            Poll::Ready(Ok(())) => {
                 self.ready = Ready::Inner;
                 Poll::Ready(Ok(()))
             }
-            Err(error) => {
-                // A service that failed is often asked again: that is still one failure.
+            Poll::Ready(Err(error)) => {
+                // A service that is dead says so each time it is asked: that is one failure.
                 if !matches!(self.ready, Ready::Failed) {
                     self.ready = Ready::Failed;
                     self.circuits.record_unready(self.classify.classify(Err(&error)));

@@ -54,18 +54,13 @@ pub(crate) fn problem(rejected: Rejected, path: &str, expose: bool) -> (Response
         .number("status", u64::from(terms.status.as_u16()))
         .text("detail", &detail(&rejected, expose))
         .text("instance", path);
-    if expose {
-        body = body.text("policy", rejected.by());
-    }
-    body = body.text("state", rejected.state());
-    if let Some(wait) = rejected.retry_after() {
-        body = body.number("retry_after_ms", millis(wait));
-    }
+    let policy = if expose { rejected.by() } else { "circuit_breaker" };
+    body = body.text("policy", policy).text("state", rejected.state());
+    body = body.number("retry_after_ms", millis(wait(&rejected)));
     let mut head = Response::new(());
     *head.status_mut() = terms.status;
-    if let Some(seconds) = rejected.retry_after_secs() {
-        head.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-    }
+    let seconds = rejected.retry_after_secs().unwrap_or(UNKNOWN_WAIT.as_secs());
+    head.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     (keep_refusal(rejected, head), body.finish())
 }
 
@@ -79,7 +74,7 @@ pub(crate) fn trailers_only(rejected: Rejected, request: &HeaderMap, expose: boo
     let details = Details {
         code: terms.code,
         message: &message,
-        retry_delay: rejected.retry_after(),
+        retry_delay: Some(wait(&rejected)),
         reason: terms.reason,
         policy: expose.then_some(rejected.by().as_str()),
     };
@@ -90,11 +85,9 @@ pub(crate) fn trailers_only(rejected: Rejected, request: &HeaderMap, expose: boo
     headers.insert(grpc::STATUS, HeaderValue::from(u16::from(terms.code)));
     insert(headers, grpc::MESSAGE, &percent_encoded(&message));
     insert(headers, grpc::DETAILS, &details);
-    if let Some(wait) = rejected.retry_after() {
-        // The header is a signed number of 32 bits.
-        let millis = i32::try_from(millis(wait)).unwrap_or(i32::MAX);
-        headers.insert(grpc::PUSHBACK, HeaderValue::from(millis));
-    }
+    // The header is a signed number of 32 bits.
+    let millis = i32::try_from(millis(wait(&rejected))).unwrap_or(i32::MAX);
+    headers.insert(grpc::PUSHBACK, HeaderValue::from(millis));
     keep_refusal(rejected, head)
 }
 
@@ -131,6 +124,14 @@ fn detail(rejected: &Rejected, expose: bool) -> String {
         Some(seconds) => format!("{}; try again in {seconds} s", rejected.summary()),
         None => rejected.summary().to_owned(),
     }
+}
+
+/// What a caller is told where nobody knows how long it will take: an order without an end, a
+/// dependency that is down.
+const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
+
+fn wait(rejected: &Rejected) -> Duration {
+    rejected.retry_after().unwrap_or(UNKNOWN_WAIT)
 }
 
 /// Rounded up: who waits as long as he was told must not come too early.

@@ -15,6 +15,9 @@ pub trait Judge: Sized {
     /// The body had nothing yet and will wake its reader; called at each such poll.
     fn pending(&mut self) {}
 
+    /// The body gave a frame, and goes on.
+    fn frame(&mut self) {}
+
     /// The body panicked; the panic goes on afterwards.
     fn panicked(self) {
         self.judge(Outcome::Failure(FailureKind::Panic));

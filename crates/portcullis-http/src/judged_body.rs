@@ -105,8 +105,10 @@ where
             },
         };
         *this.judge = settle(guard, verdict);
-        if let (Poll::Pending, Some(judge)) = (&polled, this.judge) {
-            judge.pending();
+        match (&polled, this.judge) {
+            (Poll::Pending, Some(judge)) => judge.pending(),
+            (Poll::Ready(_), Some(judge)) => judge.frame(),
+            (_, None) => {}
         }
         polled
     }

@@ -57,6 +57,7 @@ fn http_gets_a_503_with_retry_after_and_a_problem() {
             "type": problem,
             "title": "Service temporarily unavailable",
             "status": 503,
+            "policy": "circuit_breaker",
             "detail": "the circuit is open; try again in 4 s",
             "instance": "/pay/7",
             "state": "open",
@@ -100,14 +101,14 @@ fn the_wait_is_whole_seconds_rounded_up_and_at_least_one() {
 }
 
 #[test]
-fn an_unknown_wait_is_not_made_up() {
+fn who_waits_for_nobody_knows_what_is_told_to_wait_a_second() {
     let rejected = Rejected::new(Name::new("payments"), Reason::ForcedOpen);
     let http: Response<String> = refuse(&Auto::new(), &request("text/plain"), rejected);
-    assert_eq!(header(&http, "retry-after"), None);
-    assert_eq!(body(&http).get("retry_after_ms"), None);
+    assert_eq!(header(&http, "retry-after"), Some("1"));
+    assert_eq!(body(&http)["retry_after_ms"], 1_000);
     assert_eq!(body(&http)["detail"], "the circuit was forced open");
     let grpc: Response<()> = refuse(&Auto::new(), &request("application/grpc"), rejected);
-    assert_eq!(header(&grpc, "grpc-retry-pushback-ms"), None);
+    assert_eq!(header(&grpc, "grpc-retry-pushback-ms"), Some("1000"));
 }
 
 #[test]

@@ -113,7 +113,7 @@ impl CircuitBreaker {
         let to = strategy.name();
         let _old = self.slot.step(|core, done, news, _| {
             news.push(EventKind::StrategySwapped { to });
-            core.swap(core.config.clone(), Some(strategy), now, done)
+            core.swap(core.config.clone(), Some((strategy, to)), now, done)
         });
     }
 

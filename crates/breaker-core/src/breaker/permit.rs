@@ -39,24 +39,36 @@ impl Permit {
 
     /// The call ended.
     pub fn record(mut self, outcome: Outcome) {
-        if let Err(panic) = self.settle(outcome, None) {
-            std::panic::resume_unwind(panic);
-        }
+        let told = self.settle(outcome, None);
         self.breaker.slot.consult();
+        go_on(told);
     }
 
     /// The call ended, and took `duration`.
     pub fn record_timed(mut self, outcome: Outcome, duration: Duration) {
-        if let Err(panic) = self.settle(outcome, Some(duration)) {
-            std::panic::resume_unwind(panic);
-        }
+        let told = self.settle(outcome, Some(duration));
         self.breaker.slot.consult();
+        go_on(told);
     }
 
     /// Notes that the call takes time from now on, unless that is noted already.
     pub fn stamp(&mut self) {
         if let Some((_, began @ None)) = &mut self.open {
             *began = Some(self.breaker.slot.around.clock.now());
+        }
+    }
+
+    /// How long the call has taken since it was stamped, or since the last lap; the time runs
+    /// anew from the next stamp on.
+    ///
+    /// For calls that show signs of life: a body whose frames flow is not slow, however long it
+    /// is.
+    pub fn lap(&mut self) -> Duration {
+        match &mut self.open {
+            Some((_, began)) => began
+                .take()
+                .map_or(Duration::ZERO, |began| self.breaker.slot.around.clock.now().since(began)),
+            None => Duration::ZERO,
         }
     }
 
@@ -158,6 +170,13 @@ impl Drop for PanicGuard {
             let _ = permit.settle(self.outcome, None);
             permit.breaker.slot.consult();
         }
+    }
+}
+
+/// Lets the panic of an observer go on, once all the rest is done.
+fn go_on(told: Told) {
+    if let Err(panic) = told {
+        std::panic::resume_unwind(panic);
     }
 }
 

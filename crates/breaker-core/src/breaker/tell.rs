@@ -60,6 +60,9 @@ pub(super) fn tell_settled(
     wanted: Interest,
 ) {
     core.note_share(settled.share, news);
+    if core.machine.state() == State::Disabled {
+        return;
+    }
     let Settled { counted, slow, late, .. } = settled;
     news.add(
         wanted,

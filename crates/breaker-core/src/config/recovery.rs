@@ -214,6 +214,11 @@ impl Ramp {
         self
     }
 
+    /// Whether a step can last as long as it must before it lasts too long.
+    pub(crate) const fn has_time(&self) -> bool {
+        self.min_step_time.as_nanos() < self.max_stay.as_nanos()
+    }
+
     pub(crate) const fn base_percent(&self) -> Percent {
         self.base
     }

@@ -254,6 +254,16 @@ fn recovery(r: &mut Reader<'_>, default: Recovery, trip: &Trip) -> Recovery {
             *on_stay_elapsed = then;
         }
     }
+    if let Recovery::Ramp(ramp) = &recovery {
+        if !ramp.has_time() {
+            r.contradiction(
+                "min_step_time",
+                &["max_half_open_stay"],
+                "below `max_half_open_stay`",
+                "lower min_step_time or raise max_half_open_stay: it could never close",
+            );
+        }
+    }
     for field in foreign {
         if r.is_set(field) {
             r.contradiction(field, &["strategy"], "absent with this strategy", fix);

@@ -220,8 +220,9 @@ impl Machine {
             State::Open => saved.remaining.min(config.open_period.longest_wait()),
             _ => Duration::ZERO,
         };
-        if let Phase::Open { since, until } = &mut self.phase {
+        if let Phase::Open { since, until, asked } = &mut self.phase {
             *until = since.after(rest);
+            *asked = rest;
         }
         self.advance(config, now, done);
         Ok(())
@@ -242,9 +243,10 @@ impl Machine {
         }
         match &mut self.phase {
             Phase::Closed => {}
-            Phase::Open { since, until } => {
+            Phase::Open { since, until, asked } => {
                 if old.open_period != new.open_period {
                     let period = new.open_period.wait(self.openings, &mut self.chance);
+                    let period = period.max((*asked).min(new.open_period.longest_wait()));
                     // It cannot have ended before it was in force.
                     *until = since.after(period).max(self.now);
                 }

@@ -6,6 +6,7 @@ use super::{HalfOpen, Machine, Phase};
 use crate::clock::Tick;
 use crate::config::{CircuitBreakerConfig, Span};
 use crate::explain::{Order, Snapshot};
+use crate::percent::Percent;
 use crate::state::State;
 use crate::window::Tally;
 
@@ -31,18 +32,30 @@ impl Machine {
 
     /// Whether to forget this circuit would lose nothing: it equals a new one.
     ///
-    /// Evidence that has not grown for `forget_after` counts as none.
+    /// Evidence that has not grown for `forget_after` counts as none, and so does an open period
+    /// that has been over for as long without anybody asking.
     #[must_use]
     pub fn equals_new(&self, now: Tick, forget_after: Duration) -> bool {
-        let quiet = |last: Option<Tick>| last.is_none_or(|last| now.since(last) >= forget_after);
-        let idle = quiet(self.last_failure) && quiet(self.last_slow);
-        self.is_at_rest() && (self.evidence.is_clean() || idle)
+        if self.forced.is_some() {
+            return false;
+        }
+        match &self.phase {
+            Phase::Closed => {
+                let quiet =
+                    |last: Option<Tick>| last.is_none_or(|last| now.since(last) >= forget_after);
+                let idle = quiet(self.last_failure) && quiet(self.last_slow);
+                self.evidence.is_clean() || idle
+            }
+            Phase::Open { until, .. } => until.after(forget_after) <= now,
+            Phase::HalfOpen(half_open) => {
+                half_open.in_flight() == 0 && self.now.after(forget_after) <= now
+            }
+        }
     }
 
     /// All figures, as of the latest moment that was seen.
     #[must_use]
     pub fn snapshot(&self, config: &CircuitBreakerConfig) -> Snapshot {
-        let half_open = self.half_open();
         let tally = self.tally();
         let rule = config.trip.first_rule();
         let mut time_in_state = self.spent;
@@ -61,6 +74,9 @@ impl Machine {
             in_state: stay,
             time_in_state,
             tally,
+            tallies: self.evidence.tallies(),
+            strategy: None,
+            gated: false,
             failure_rate: tally.failure_rate(),
             slow_rate: tally.slow_rate(),
             success_average: self.evidence.average(),
@@ -73,10 +89,10 @@ impl Machine {
             },
             since_failure: self.since_failure(),
             trials_in_flight: self.trials_in_flight(),
-            share: half_open.and_then(HalfOpen::share),
-            window: rule.map(|rule| match rule.window.span {
-                Span::Calls(size) => size,
-                Span::Time { .. } => u32::MAX,
+            share: self.share(),
+            window: rule.and_then(|rule| match rule.window.span {
+                Span::Calls(size) => Some(size),
+                Span::Time { .. } => None,
             }),
             window_period: rule.and_then(|rule| match rule.window.span {
                 Span::Calls(_) => None,
@@ -115,6 +131,12 @@ impl Machine {
     #[must_use]
     pub fn trials_in_flight(&self) -> u32 {
         self.half_open().map_or(0, HalfOpen::in_flight)
+    }
+
+    /// The admitted share of a recovery by ramp or by a strategy.
+    #[must_use]
+    pub fn share(&self) -> Option<Percent> {
+        self.half_open().and_then(HalfOpen::share)
     }
 
     pub(crate) fn order_reason(&self) -> Option<std::sync::Arc<str>> {
