@@ -110,8 +110,6 @@ pub enum Why {
     Reset,
     /// An operator asked for trials at once.
     AttemptReset,
-    /// A snapshot was restored.
-    Restored,
 }
 
 impl Why {
@@ -128,7 +126,6 @@ impl Why {
             Self::Forced => "forced",
             Self::Released | Self::Expired => "released",
             Self::Reset | Self::AttemptReset => "reset",
-            Self::Restored => "restored",
         }
     }
 }

@@ -250,7 +250,7 @@ fn assert_legal(before: &Machine, after: &Machine, done: &Transitions) {
             Why::Forced => ORDERS.contains(&to) && from != to,
             Why::Released | Why::Expired => ORDERS.contains(&from) && to == Closed,
             Why::Reset => from != Closed && to == Closed,
-            Why::Strategy | Why::Restored => false,
+            Why::Strategy => false,
         };
         assert!(legal, "{from} => {to} because of {}", step.why);
         assert_eq!(from, if step.shadow { shadow } else { state }, "the chain is broken");
