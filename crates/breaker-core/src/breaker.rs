@@ -68,8 +68,9 @@ impl CircuitBreaker {
         clock: impl Clock + 'static,
         seed: u64,
     ) -> Self {
+        let now = clock.now();
         let around = Arc::new(Surroundings::new(Arc::new(clock)));
-        Self::in_surroundings(Arc::new(config), Chance::seeded(seed), around, None)
+        Self::in_surroundings(Arc::new(config), Chance::seeded(seed), around, None, now)
     }
 
     pub(crate) fn in_surroundings(
@@ -77,8 +78,9 @@ impl CircuitBreaker {
         chance: Chance,
         around: Arc<Surroundings>,
         partition: Option<Name>,
+        now: Tick,
     ) -> Self {
-        Self { slot: Arc::new(Slot::new(config, chance, around, partition)) }
+        Self { slot: Arc::new(Slot::new(config, chance, around, partition, now)) }
     }
 
     /// Asks for admission, and notes the time: for calls that begin now.

@@ -106,10 +106,11 @@ impl<K: Clone + Display + Eq + Hash> CircuitBreakers<K> {
         around: Arc<Surroundings>,
     ) -> Self {
         let hasher = RandomState::new();
+        let now = around.clock.now();
         let circuit = |seed: u64, label: &str| {
             let chance = Chance::seeded(hasher.hash_one(seed));
             let (config, around) = (config.clone(), around.clone());
-            CircuitBreaker::in_surroundings(config, chance, around, Some(Name::cut(label)))
+            CircuitBreaker::in_surroundings(config, chance, around, Some(Name::cut(label)), now)
         };
         let shard = |number: usize| {
             Mutex::new(Shard {
@@ -164,7 +165,7 @@ impl<K: Clone + Display + Eq + Hash> CircuitBreakers<K> {
         };
         let chance = Chance::seeded(shard.chance.draw());
         let around = shared.around.clone();
-        let circuit = CircuitBreaker::in_surroundings(config, chance, around, Some(label));
+        let circuit = CircuitBreaker::in_surroundings(config, chance, around, Some(label), now);
         let _old = shard.settle_in(place, key.clone(), circuit.clone());
         // The old key and circuit are dropped after the lock.
         drop(shard);

@@ -134,6 +134,14 @@ impl Machine {
         }
     }
 
+    /// The same machine, begun at another moment than the beginning of time.
+    #[must_use]
+    pub const fn begun_at(mut self, now: Tick) -> Self {
+        self.now = now;
+        self.since = now;
+        self
+    }
+
     /// Lets time pass: all that is due by `now` happens, each thing at its own moment.
     pub fn advance(&mut self, config: &CircuitBreakerConfig, now: Tick, done: &mut Transitions) {
         self.now = self.now.max(now);

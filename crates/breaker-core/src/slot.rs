@@ -113,9 +113,10 @@ impl Slot {
         chance: Chance,
         around: Arc<Surroundings>,
         partition: Option<Name>,
+        now: Tick,
     ) -> Self {
         let core = Core {
-            machine: Machine::new(&config, chance),
+            machine: Machine::new(&config, chance).begun_at(now),
             given: config.clone(),
             config,
             version: 0,

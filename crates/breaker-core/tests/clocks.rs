@@ -5,7 +5,8 @@ mod common;
 use std::time::Duration;
 
 use breaker_core::{
-    Clock, Jitter, ManualClock, MonotonicClock, Pace, Recovery, State, Tick, Trials, Trip, Window,
+    CircuitBreaker, CircuitBreakerConfig, CircuitBreakers, Clock, Jitter, ManualClock,
+    MonotonicClock, Pace, Recovery, State, Tick, Trials, Trip, Window,
 };
 use common::{CORE, TOUCHY, circuit, fail, half_open, millis, secs, succeed};
 
@@ -173,4 +174,19 @@ fn a_circuit_with_a_seed_is_reproducible() {
         waits
     };
     assert_eq!(life(), life());
+}
+
+#[test]
+fn a_circuit_is_as_old_as_it_is_and_not_as_its_clock() {
+    let clock = ManualClock::new();
+    clock.advance(Duration::from_secs(3_600));
+    let one = CircuitBreaker::with_clock(CircuitBreakerConfig::new(), clock.clone());
+    let many =
+        CircuitBreakers::with_capacity_and_clock(CircuitBreakerConfig::new(), 16, clock.clone());
+    clock.advance(Duration::from_secs(5));
+    let late = many.get(&"late");
+    clock.advance(Duration::from_secs(2));
+    assert_eq!(one.snapshot().in_state, Duration::from_secs(7));
+    assert_eq!(late.snapshot().in_state, Duration::from_secs(2));
+    assert_eq!(late.snapshot().time_in_state[0], Duration::from_secs(2));
 }
