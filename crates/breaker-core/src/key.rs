@@ -10,8 +10,8 @@ use std::hash::Hash;
 /// hashed with a random seed.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` picks no key from the request `{Req}`",
-    note = "a key is a closure `|request: &Request<_>| -> Option<K>`, or one of \
-            `portcullis_http::key`: `header(..)`, `extension(..)`"
+    note = "a closure `|request: &Request<Body>| -> Option<K>` goes to `.keyed_fn(..)`; \
+            `.keyed(..)` takes one of `portcullis_http::key`: `header(..)`, `extension(..)`"
 )]
 pub trait Key<Req> {
     /// The type of the key; its `Display` form labels events.
