@@ -257,3 +257,21 @@ fn threat_t10_a_restored_wait_is_clamped() {
     breaker.restore(Saved { state: State::HalfOpen, ..saved }).unwrap();
     assert_eq!(breaker.state(), State::HalfOpen);
 }
+
+/// S-CORE-11: a circuit that is disabled tells observers nothing of calls, however they end.
+#[test]
+fn disabled_tells_observers_nothing_of_ended_calls() {
+    let (breaker, _) = circuit(CORE);
+    let recorder = Recorder::on(&breaker);
+    breaker.disable("off");
+    assert_eq!(recorder.take().len(), 1, "the order itself");
+    succeed(&breaker, 1);
+    fail(&breaker, 3);
+    breaker.record(Outcome::Failure(FailureKind::Timeout));
+    drop(breaker.try_acquire().unwrap());
+    drop(breaker.try_acquire().unwrap().guard());
+    assert_eq!(recorder.take(), []);
+    breaker.release();
+    fail(&breaker, 1);
+    assert_eq!(recorder.take().len(), 2, "the release, and the call after it");
+}

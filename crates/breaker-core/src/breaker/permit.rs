@@ -9,6 +9,7 @@ use crate::clock::Tick;
 use crate::machine::Ticket;
 use crate::observe::{EventKind, Interest};
 use crate::outcome::{FailureKind, Outcome};
+use crate::state::State;
 
 /// Proof that a call was admitted. It ends exactly once: with an outcome, or dropped.
 ///
@@ -122,6 +123,7 @@ impl Permit {
                     let timeout = Outcome::Failure(FailureKind::Timeout);
                     tell_settled(core, timeout, settled, elapsed, before, news, wanted);
                 }
+                None if core.machine.state() == State::Disabled => {}
                 None => news.add(wanted, || EventKind::Cancelled { elapsed }, Interest::CALLS),
             }
         });
