@@ -238,3 +238,20 @@ fn a_refusal_is_found_in_a_chain_of_errors() {
     let refuse = |n: &u32, _: Rejected| -> Failed { Ok(*n) };
     assert_eq!(refuse.refuse(&5, rejected), Ok(5));
 }
+
+/// S-CORE-09: a chain of errors says each thing once.
+#[test]
+fn a_call_error_and_its_source_do_not_repeat_each_other() {
+    let rejected = Rejected::new(Name::new("x"), Reason::Open);
+    for (error, texts) in [
+        (CallError::Failed(std::io::Error::other("boom")), ["the call failed", "boom"]),
+        (
+            CallError::Refused(rejected),
+            ["the circuit refused the call", "call refused by x: the circuit is open"],
+        ),
+    ] {
+        let source = error.source().expect("what lies beneath");
+        assert_eq!([error.to_string(), source.to_string()], texts);
+        assert!(source.source().is_none());
+    }
+}

@@ -9,7 +9,7 @@ use breaker_core::{
     CircuitBreakerConfig, CountAs, Counted, FailureKind, Jitter, Name, OnDrop, OnRelapse,
     OnStayElapsed, Pace, Percent, Ramp, RampSpeed, Recovery, StrategyKind, Trials, Trip, Window,
 };
-use common::{millis, secs};
+use common::{CORE, millis, secs};
 
 const ZERO: Percent = Percent::ZERO;
 const HALF: Percent = Percent::new(50);
@@ -33,6 +33,7 @@ fn threat_t12_setters_name_the_field_and_what_is_allowed() {
     let size = "a count window holds 1..=65536 calls";
     let length = "a time window is 100 ms..=1 h long";
     let permitted = "permitted_calls lies in 1..=10000";
+    let step = "min_step_time is below max_half_open_stay";
     let wait = "the first wait of a pace lies in 1 ms..=1 day";
     let entries = "a schedule has 1..=64 entries";
     let factor = "the factor of a pace lies in 1.0..=10.0";
@@ -90,6 +91,8 @@ fn threat_t12_setters_name_the_field_and_what_is_allowed() {
         ),
         (|| drop(Ramp::new().successes(0)), "success_threshold lies in 1..=10000"),
         (|| drop(Ramp::new().min_step_time(secs(601))), "min_step_time lies in 0..=10 minutes"),
+        (|| drop(CORE.recovery(ramp_of(secs(60), secs(60)))), step),
+        (|| drop(CORE.recovery(ramp_of(secs(61), secs(60)))), step),
         (|| drop(Pace::fixed(secs(0))), wait),
         (|| drop(Pace::exponential(secs(86_401))), wait),
         (|| drop(Pace::linear(secs(0), secs(1))), wait),
@@ -125,6 +128,10 @@ fn threat_t12_setters_name_the_field_and_what_is_allowed() {
 
 const fn drop<T: Copy>(_: T) {}
 
+const fn ramp_of(min_step_time: Duration, max_stay: Duration) -> Recovery {
+    Recovery::Ramp(Ramp::new().min_step_time(min_step_time).max_stay(max_stay))
+}
+
 /// S-CORE-16: the borders themselves are allowed.
 #[test]
 fn the_borders_of_each_range_are_allowed() {
@@ -135,6 +142,7 @@ fn the_borders_of_each_range_are_allowed() {
     let _ = (Pace::fixed(millis(1)), Pace::fixed(secs(86_400)), Pace::schedule(&[secs(1); 64]));
     let _ = Pace::exponential(secs(5)).factor(10.0).cap(secs(5));
     let _ = Ramp::new().base_share(Percent::basis_points(9_999)).share_step(Percent::FULL);
+    let _ = CORE.recovery(ramp_of(millis(59_999), secs(60)));
     let _ = CircuitBreakerConfig::new().named(&"x".repeat(63));
     let _ = Trip::any(&[Trip::consecutive(1); 4]);
 }

@@ -96,6 +96,12 @@ fn contradictions_name_both_fields() {
         ("trial_failure_rate = 0.5", "trial_failure_rate", "verdict"),
         ("base_share = 0.2", "base_share", "strategy"),
         ("strategy = \"gradual\"\npermitted_calls = 3", "permitted_calls", "strategy"),
+        ("strategy = \"gradual\"\nmin_step_time = \"60s\"", "min_step_time", "max_half_open_stay"),
+        (
+            "strategy = \"adaptive\"\nmin_step_time = \"5s\"\nmax_half_open_stay = \"4s\"",
+            "min_step_time",
+            "max_half_open_stay",
+        ),
     ] {
         let errors = from_toml(text).unwrap_err();
         let all: Vec<&ConfigError> = errors.iter().collect();

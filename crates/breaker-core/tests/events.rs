@@ -244,3 +244,38 @@ fn an_observer_is_told_only_what_it_wants_to_hear() {
         assert_eq!(picky.told.load(Ordering::SeqCst), told, "interest {interest}");
     }
 }
+
+/// Keeps when it was told what.
+#[derive(Default)]
+struct Times(std::sync::Mutex<Vec<(Tick, EventKind)>>);
+
+impl Observe for Times {
+    fn interest(&self) -> Interest {
+        Interest::CALLS | Interest::REFUSALS
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        self.0.lock().unwrap().push((event.at, event.kind.clone()));
+    }
+}
+
+/// S-CORE-14: the time of an event is the present, also where the circuit itself needs no clock:
+/// for a success that nobody timed, and for a refusal that was known beforehand.
+#[test]
+fn an_event_is_told_with_the_present_time() {
+    let (breaker, clock) = circuit(CORE);
+    let times = Arc::new(Times::default());
+    breaker.observe(times.clone());
+    clock.advance(secs(5));
+    breaker.try_acquire_unstamped().unwrap().success();
+    breaker.trip().unwrap();
+    clock.advance(secs(20));
+    let known = breaker.known_refusal().expect("open");
+    clock.advance(secs(1));
+    assert_eq!(breaker.refuse_known(known), known);
+    let told = times.0.lock().unwrap();
+    let [(success, settled), (refusal, refused)] = &told[..] else { panic!("{told:?}") };
+    assert!(matches!(settled, EventKind::Settled { .. }), "{settled:?}");
+    assert_eq!((*success, *refusal), (Tick::from_millis(5_000), Tick::from_millis(26_000)));
+    assert_eq!(*refused, EventKind::Refused(known));
+}

@@ -244,3 +244,28 @@ fn a_known_key_is_not_written_out_again() {
     let Some(breaker_core::Next::Change(change)) = events.try_next() else { panic!("no change") };
     assert_eq!(change.partition.unwrap().len(), 63);
 }
+
+/// S-CORE-13, S-CORE-16: two changes at a time end as one: all circuits, and those to come, have
+/// the same configuration.
+#[test]
+fn two_configurations_at_a_time_end_as_one_everywhere() {
+    let keys = CircuitBreakers::with_capacity_and_clock(CORE, 320, ManualClock::new());
+    (0..200_u64).for_each(|key| drop(keys.get(&key)));
+    for round in 0..50 {
+        let start = std::sync::Barrier::new(4);
+        std::thread::scope(|scope| {
+            for calls in 1..=4 {
+                let (keys, start) = (&keys, &start);
+                scope.spawn(move || {
+                    start.wait();
+                    keys.reconfigure(CORE.permitted_calls(calls));
+                });
+            }
+        });
+        let config = keys.get(&(1_000 + round)).snapshot().config;
+        let own = keys.all().into_iter().map(|(_, circuit)| circuit);
+        for circuit in own.chain([keys.overflow(), keys.unmatched()]) {
+            assert_eq!(circuit.snapshot().config, config, "round {round}");
+        }
+    }
+}

@@ -227,3 +227,31 @@ fn clones_are_the_same_circuit() {
     fail(&clone, 2);
     assert_eq!((breaker.state(), clone.state()), (State::Open, State::Open));
 }
+
+/// S-CORE-07: a lap is the time since the stamp, and takes the stamp away: what shows signs of
+/// life is not slow, however long it is.
+#[test]
+fn a_lap_ends_the_time_that_a_call_has_taken() {
+    let (breaker, clock) = circuit(CORE.on_drop(OnDrop::SlowIsFailure));
+    let mut permit = breaker.try_acquire_unstamped().unwrap();
+    clock.advance(secs(3));
+    assert_eq!(permit.lap(), secs(0), "it has no stamp yet");
+    for seconds in [9, 0, 9] {
+        permit.stamp();
+        clock.advance(secs(seconds));
+        permit.stamp();
+        assert_eq!(permit.lap(), secs(seconds));
+        assert_eq!(permit.lap(), secs(0));
+        clock.advance(secs(60));
+    }
+    drop(permit);
+    let totals = breaker.snapshot().totals;
+    assert_eq!((totals.cancelled, totals.failures), (1, 0));
+    let mut permit = breaker.try_acquire().unwrap();
+    clock.advance(secs(60));
+    assert_eq!(permit.lap(), secs(60), "an ordinary permit is stamped when it is given");
+    permit.stamp();
+    clock.advance(secs(10));
+    drop(permit);
+    assert_eq!(breaker.snapshot().totals.failures, 1, "the last lap was slow");
+}

@@ -3,8 +3,8 @@
 mod common;
 
 use breaker_core::{
-    CircuitBreakerConfig, CircuitBreakers, Condition, EventKind, Jitter, ManualClock, Pace,
-    Percent, Permit, Recovery, State, StrategyKind, Tally, Trials, Trip, Window,
+    CircuitBreakerConfig, CircuitBreakers, Condition, EventKind, FailureKind, Jitter, ManualClock,
+    Outcome, Pace, Percent, Permit, Recovery, State, StrategyKind, Tally, Trials, Trip, Window,
 };
 use common::{CORE, Recorder, circuit, fail, half_open, play, secs, succeed};
 
@@ -214,4 +214,42 @@ fn a_family_is_reconfigured_as_one() {
     assert_eq!(new.state(), State::Open);
     fail(&routes.unmatched(), 2);
     assert_eq!(routes.unmatched().state(), State::Open);
+}
+
+/// S-CORE-16: of two windows of calls each keeps its own, whatever the order of the conditions.
+#[test]
+fn two_count_windows_keep_each_its_own_calls() {
+    let short = Trip::failure_rate(Percent::new(90), Window::last(10));
+    let long = |percent| Trip::failure_rate(Percent::new(percent), Window::last(100).min_calls(50));
+    for turned in [false, true] {
+        let (breaker, _) = circuit(CORE.trip(short.or(long(50))));
+        // 45 of 100.
+        (0..100).for_each(|n| play(&breaker, if n % 2 == 0 && n % 20 != 0 { "F" } else { "S" }));
+        let conditions = [short, long(40)];
+        let trip = if turned { [conditions[1], conditions[0]] } else { conditions };
+        breaker.reconfigure(CORE.trip(Trip::any(&trip)));
+        let text = breaker.explain();
+        assert!(text.contains("5 of the last 10 calls"), "{text}");
+        assert!(text.contains("45 of the last 100 calls"), "{text}");
+        fail(&breaker, 1);
+        assert_eq!(breaker.state(), State::Open, "46 of 100 are above 40 %");
+    }
+}
+
+/// S-WIN-05: the callee asked for a longer wait: another pace does not shorten it, only its cap.
+#[test]
+fn a_wait_that_the_callee_asked_for_outlives_another_pace() {
+    let (breaker, clock) = circuit(common::TOUCHY);
+    let retry_after = Some(secs(250));
+    breaker.record(Outcome::Failure(FailureKind::Overload { retry_after }));
+    clock.advance(secs(10));
+    for (pace, remaining) in [
+        (Pace::exponential(secs(30)), 240),
+        (Pace::exponential(secs(300)), 290),
+        (Pace::exponential(secs(30)), 240),
+        (Pace::exponential(secs(30)).cap(secs(100)), 90),
+    ] {
+        breaker.reconfigure(common::TOUCHY.open_period(pace.jitter(Jitter::None)));
+        assert_eq!(breaker.snapshot().remaining, Some(secs(remaining)));
+    }
 }

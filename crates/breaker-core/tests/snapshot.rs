@@ -3,8 +3,8 @@
 mod common;
 
 use breaker_core::{
-    CircuitBreaker, CircuitBreakerConfig, Condition, Override, Percent, Recovery, State, Tally,
-    Tick, Trials, Trip, Window,
+    CircuitBreaker, CircuitBreakerConfig, Condition, Override, Percent, Recovery, Snapshot, State,
+    Strategy, Tally, Tick, Trials, Trip, Window,
 };
 use common::{CORE, Recorder, circuit, fail, half_open, millis, play, secs, slow, succeed};
 
@@ -212,4 +212,73 @@ fn each_cause_is_said_in_its_own_words() {
     let (breaker, _) = half_open(CircuitBreakerConfig::gradual());
     fail(&breaker, 1);
     assert_eq!(of(&breaker), "1 of 1 calls failed in recovery");
+}
+
+/// S-WIN-08: each condition is told with the figures that it looks at.
+#[test]
+fn each_condition_is_explained_with_its_own_figures() {
+    let short = Trip::failure_rate(Percent::new(90), Window::last(10));
+    let long = Trip::failure_rate(Percent::new(50), Window::last(100).min_calls(50));
+    let (breaker, _) = circuit(CORE.trip(Trip::any(&[short, long, Trip::consecutive(5)])));
+    play(&breaker, "FFFF");
+    succeed(&breaker, 40);
+    play(&breaker, "FF");
+    says(
+        &breaker,
+        "circuit is closed: 2 of the last 10 calls failed (opens at 90 % of at least 5), 6 of \
+         the last 46 calls failed (opens at 50 % of at least 50), 2 of 5 failures in a row",
+    );
+}
+
+/// Decides nothing.
+struct Undecided;
+
+impl Strategy for Undecided {
+    fn open(&self, _: &Snapshot) -> bool {
+        false
+    }
+
+    fn close(&self, _: &Snapshot) -> bool {
+        false
+    }
+
+    fn name(&self) -> &'static str {
+        "by the moon"
+    }
+}
+
+/// S-WIN-08, S-STRAT-01: where a strategy of the user's decides, it is named instead of thresholds
+/// that are not in force.
+#[test]
+fn a_strategy_of_the_users_is_named() {
+    let (breaker, clock) = circuit(CORE);
+    breaker.set_custom_strategy(Undecided);
+    fail(&breaker, 7);
+    assert_eq!(breaker.snapshot().strategy, Some("by the moon"));
+    says(&breaker, "circuit is closed: 7 of 7 calls failed; \"by the moon\" decides");
+    breaker.trip().unwrap();
+    clock.advance(secs(60));
+    succeed(&breaker, 1);
+    says(
+        &breaker,
+        "circuit is half-open since 0 ms: 10 % of the calls are admitted; 0 of 1 that ended \
+         failed; \"by the moon\" decides",
+    );
+    breaker.set_strategy(breaker_core::StrategyKind::Basic);
+    assert_eq!(breaker.snapshot().strategy, None);
+}
+
+/// S-WIN-08, S-STRAT-07: a gate is mentioned, in every state.
+#[test]
+fn a_gate_is_mentioned() {
+    let (breaker, _) = circuit(CORE);
+    breaker.set_dependency_gate(|| breaker_core::GateVerdict::Admit);
+    let gate = "; a dependency gate is asked before each call";
+    says(&breaker, &format!("circuit is closed: 0 of 5 failures in a row{gate}"));
+    breaker.trip().unwrap();
+    let text = breaker.explain();
+    assert!(text.ends_with(gate) && breaker.snapshot().gated, "{text}");
+    breaker.clear_dependency_gate();
+    let text = breaker.explain();
+    assert!(!text.contains("gate") && !breaker.snapshot().gated, "{text}");
 }

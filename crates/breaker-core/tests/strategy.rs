@@ -1,15 +1,15 @@
-//! Strategies: those of the family, those of the user's, and the gate.
+//! Strategies: those of the family, and those of the user's.
 
 mod common;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use breaker_core::{
-    CircuitBreaker, CircuitBreakerConfig, Condition, EventKind, FailureKind, GateVerdict, Outcome,
-    Percent, Permit, Reason, Recovery, Snapshot, State, Strategy, StrategyKind, Trials, Why,
+    CircuitBreaker, CircuitBreakerConfig, Condition, EventKind, FailureKind, Outcome, Percent,
+    Permit, Recovery, Snapshot, State, Strategy, StrategyKind, Trials, Why,
 };
-use common::{CORE, Recorder, circuit, fail, half_open, millis, play, secs, succeed};
+use common::{CORE, Recorder, circuit, fail, half_open, play, secs, succeed};
 
 /// Asks until a call is admitted.
 fn arrive(breaker: &CircuitBreaker) -> Permit {
@@ -248,45 +248,51 @@ fn the_family_is_a_closed_list_with_its_own_rules() {
     );
 }
 
-/// S-STRAT-07: a gate refuses while a dependency is down, in every strategy, and says for how long.
+/// S-STRAT-01: the share is asked for when the circuit becomes half-open, not one call later.
 #[test]
-fn a_gate_refuses_while_a_dependency_is_down() {
-    for kind in StrategyKind::ALL {
-        let (breaker, _) = circuit(CORE.strategy(kind));
-        let down = Arc::new(AtomicBool::new(true));
-        let asked = down.clone();
-        breaker.set_dependency_gate(move || match asked.load(Ordering::SeqCst) {
-            true => GateVerdict::Refuse { retry_after: Some(millis(1_500)) },
-            false => GateVerdict::Admit,
-        });
-        let refusal = breaker.try_acquire().unwrap_err();
-        assert_eq!(refusal.reason(), Reason::Dependency);
-        assert_eq!((refusal.retry_after(), refusal.cause()), (Some(millis(1_500)), None));
-        let snapshot = breaker.snapshot();
-        assert_eq!((snapshot.state, snapshot.tally.calls), (State::Closed, 0));
-        assert_eq!(snapshot.totals.refused, 1);
-        down.store(false, Ordering::SeqCst);
-        succeed(&breaker, 1);
-        down.store(true, Ordering::SeqCst);
-        breaker.clear_dependency_gate();
-        succeed(&breaker, 1);
+fn a_strategy_that_admits_all_admits_all_from_the_first_trial_on() {
+    for looked_at in [true, false] {
+        let (breaker, clock) = circuit(CORE);
+        breaker.set_custom_strategy(Two::of_share(10_000).0);
+        breaker.trip().unwrap();
+        clock.advance(secs(60));
+        if looked_at {
+            assert_eq!(breaker.state(), State::HalfOpen);
+            assert_eq!(breaker.snapshot().share, Some(Percent::FULL));
+        }
+        let trials = (0..10).map_while(|_| breaker.try_acquire().ok());
+        assert_eq!(trials.collect::<Vec<_>>().len(), 10);
     }
 }
 
-/// S-STRAT-07, S-CORE-11: orders stand above a gate, and shadow only counts.
+/// S-STRAT-03: the share that is told at the beginning is the one in force, not one that the
+/// configuration names for another strategy.
 #[test]
-fn orders_stand_above_a_gate() {
-    let (breaker, _) = circuit(CORE);
-    breaker.set_dependency_gate(|| GateVerdict::Refuse { retry_after: None });
-    breaker.force_closed("x");
-    succeed(&breaker, 1);
-    breaker.disable("x");
-    succeed(&breaker, 1);
-    breaker.force_open("x");
-    assert_eq!(breaker.try_acquire().unwrap_err().reason(), Reason::ForcedOpen);
-    let totals = breaker.snapshot().totals;
-    assert_eq!((totals.refused, totals.would_refuse), (1, 0));
-    breaker.metrics_only("x");
-    succeed(&breaker, 1);
-    assert_eq!(breaker.snapshot().totals.would_refuse, 1);
+fn the_share_that_a_recovery_starts_with_is_told_as_it_is() {
+    let shares = |custom: bool| {
+        let ramp = breaker_core::Ramp::new().base_share(Percent::new(50));
+        let (breaker, clock) = circuit(CORE.recovery(Recovery::Ramp(ramp)));
+        if custom {
+            breaker.set_custom_strategy(Two::of_share(2_500).0);
+        }
+        let recorder = Recorder::on(&breaker);
+        breaker.trip().unwrap();
+        clock.advance(secs(60));
+        assert_eq!(breaker.state(), State::HalfOpen);
+        let share = breaker.snapshot().share;
+        let told: Vec<_> = recorder
+            .take()
+            .into_iter()
+            .filter_map(|kind| match kind {
+                EventKind::RampStarted { share } => Some((None, share)),
+                EventKind::RampStep { from, to, .. } => Some((Some(from), to)),
+                _ => None,
+            })
+            .collect();
+        (told, share)
+    };
+    let (base, named) = (Percent::new(50), Percent::new(25));
+    assert_eq!(shares(false), (vec![(None, base)], Some(base)));
+    let tenth = Percent::new(10);
+    assert_eq!(shares(true), (vec![(None, tenth), (Some(tenth), named)], Some(named)));
 }
