@@ -221,3 +221,10 @@ fn a_refused_response_has_the_same_type_and_nobody_judges_it() {
     assert!(read(refused));
     assert_eq!((breaker.state(), ended(&breaker)), (State::HalfOpen, 0));
 }
+
+#[test]
+fn the_layer_hands_out_its_circuit() {
+    let stage = Stage::half_open();
+    assert!(stage.layer.handle().is_same(&stage.breaker));
+    assert!(stage.layer.handle().is_same(&stage.layer.get_ref().handle()));
+}

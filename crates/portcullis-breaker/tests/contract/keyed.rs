@@ -203,3 +203,20 @@ fn enforcement_can_begin_with_a_share() {
     }
     assert_eq!(remote.calls(), 5);
 }
+
+#[test]
+fn a_layer_holds_about_as_many_circuits_as_it_was_told() {
+    let (breaker, clock) = circuit();
+    let layer = layer_of(&breaker).keyed_up_to(20, key::header("x-tenant"));
+    let mut service = layer.layer(Inner::new(Script::answers(200)));
+    for number in 0..1_000 {
+        assert!(call(&mut service, tenant(&number.to_string())).is_ok());
+    }
+    // Rounded up to a multiple of 16.
+    assert_eq!(layer.circuits().len(), 32);
+    // As with `keyed`, configuration and clock are those of the layer.
+    let overflow = layer.circuits().overflow();
+    overflow.trip().unwrap();
+    clock.advance(OPEN_PERIOD);
+    assert_eq!(overflow.state(), State::HalfOpen);
+}

@@ -4,7 +4,7 @@ use std::task::Poll;
 
 use http::Response;
 use portcullis_breaker::CircuitBreaker;
-use portcullis_breaker::breaker_core::{Reason, State};
+use portcullis_breaker::breaker_core::{GateVerdict, Reason, State};
 use tower_layer::Layer as _;
 use tower_service::Service;
 
@@ -234,4 +234,38 @@ fn the_wait_of_an_order_is_counted_from_now() {
     clock.advance(OPEN_PERIOD / 2);
     let Err(Oops::Refused(r)) = call(&mut service, request()) else { panic!() };
     assert_eq!(r.retry_after(), Some(OPEN_PERIOD / 2));
+}
+
+#[test]
+fn a_gate_that_admits_takes_no_instant_refusal_away() {
+    let (breaker, _) = circuit();
+    let inner = Inner::new(Script::never_ready());
+    let remote = inner.remote();
+    let mut service = layer_of(&breaker).layer(inner);
+    breaker.set_dependency_gate(|| GateVerdict::Admit);
+    assert!(poll_ready(&mut service).is_pending());
+    breaker.trip().unwrap();
+    for (forced, reason) in [(false, Reason::Open), (true, Reason::ForcedOpen)] {
+        if forced {
+            breaker.force_open("maintenance");
+        }
+        assert_eq!(poll_ready(&mut service), Poll::Ready(Ok(())));
+        assert_eq!(rejected(&finish(service.call(request()))).0, reason);
+    }
+    assert_eq!((remote.asked(), remote.calls()), (1, 0));
+}
+
+#[test]
+fn a_client_that_keeps_failing_to_connect_opens_the_circuit() {
+    // Each attempt waits for its connection first, as a client of one connection does.
+    let (breaker, _) = circuit();
+    let ready = [Step::Wait, Step::Fail].repeat(3);
+    let mut service = layer_of(&breaker).layer(Inner::new(Script { ready, ..Script::default() }));
+    for failures in 1..=3 {
+        assert_eq!(breaker.state(), State::Closed);
+        assert!(poll_ready(&mut service).is_pending());
+        assert!(matches!(poll_ready(&mut service), Poll::Ready(Err(_))));
+        assert_eq!(totals(&breaker).failures, failures);
+    }
+    assert_eq!(breaker.state(), State::Open);
 }
