@@ -33,7 +33,7 @@ const TOP_LEVEL: [&str; 18] = [
 /// What never weighs on a library: whoever uses one of these brings it along in a version of their own.
 const FRAMEWORKS: [&str; 5] = ["axum", "hyper", "tonic", "tower", "tower-http"];
 
-/// The capabilities of the breaker. Each is named in the test that shows it.
+/// The capabilities of the breaker. Each is named above the test that shows it.
 const CAPABILITIES: [(&str, &[u32]); 4] = [
     ("S-CORE", &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]),
     ("S-WIN", &[1, 2, 3, 4, 5, 6, 8]),
@@ -138,32 +138,49 @@ fn only_the_clock_reads_the_time() {
 }
 
 #[test]
-fn every_capability_is_named_in_a_test() {
-    let tests = sources_of_tests();
+fn every_capability_is_named_above_a_test() {
+    let named = words_above_tests();
     let missing: Vec<String> = CAPABILITIES
         .into_iter()
         .flat_map(|(family, numbers)| numbers.iter().map(move |n| format!("{family}-{n:02}")))
-        .filter(|id| !tests.iter().any(|source| source.contains(id)))
+        .filter(|id| !named.iter().any(|words| words.contains(id)))
         .collect();
-    assert!(missing.is_empty(), "no test names {missing:?}");
+    assert!(missing.is_empty(), "above no test stands {missing:?}");
 }
 
-/// The text of everything that is a test: files in a `tests` directory, files called `tests.rs`,
-/// and what stands below `#[cfg(test)]` in the others. This file, which lists them all, is none.
-fn sources_of_tests() -> Vec<String> {
+/// What is said directly above each test: a capability that is named anywhere else is not shown.
+/// The tests of this file, which lists them all, say nothing.
+fn words_above_tests() -> Vec<String> {
     let this = Path::new(file!()).file_name();
     let files = members().into_iter().flat_map(|dir| sources(&dir));
-    files.filter(|path| path.file_name() != this).filter_map(|path| test_part(&path)).collect()
+    files
+        .filter(|path| path.file_name() != this)
+        .flat_map(|path| words_above_tests_of(&read(&path)))
+        .collect()
 }
 
-fn test_part(path: &Path) -> Option<String> {
-    let source = read(path);
-    let is_test = path.components().any(|part| part.as_os_str() == "tests")
-        || path.file_name().is_some_and(|name| name == "tests.rs");
-    if is_test {
-        return Some(source);
+fn words_above_tests_of(source: &str) -> Vec<String> {
+    let (mut words, mut above) = (Vec::new(), String::new());
+    for line in source.lines().map(str::trim) {
+        if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+            words.push(std::mem::take(&mut above));
+        } else if line.starts_with("//") {
+            above.push_str(line);
+        } else if !line.starts_with("#[") {
+            above.clear();
+        }
     }
-    source.split_once("#[cfg(test)]").map(|(_, tests)| tests.to_owned())
+    words
+}
+
+#[test]
+fn only_what_stands_directly_above_a_test_is_said_of_it() {
+    let source = "\
+        //! S-NOT-01\n\n/// S-YES-01: it works,\n/// S-YES-02\n#[cfg(unix)]\n#[test]\nfn a() {\n\
+        // S-NOT-02\n}\n/// S-NOT-03\nfn helper() {}\n/// S-NOT-04\n\n\
+        #[tokio::test(start_paused = true)]\nasync fn b() {}\n// S-YES-03\n#[test]\nfn c() {}\n";
+    let named = words_above_tests_of(source).concat();
+    assert_eq!(named, "/// S-YES-01: it works,/// S-YES-02// S-YES-03");
 }
 
 // ===== finding things =====
