@@ -145,13 +145,15 @@ impl Machine {
     /// Lets time pass: all that is due by `now` happens, each thing at its own moment.
     pub fn advance(&mut self, config: &CircuitBreakerConfig, now: Tick, done: &mut Transitions) {
         self.now = self.now.max(now);
-        if let Some(due) = self.forced.as_ref().and_then(|forced| forced.until) {
-            if due <= self.now {
-                self.end_order(Why::Expired, due, done);
-            }
-        }
+        let ends = self.forced.as_ref().and_then(|forced| forced.until);
+        let ends = ends.filter(|ends| *ends <= self.now);
         if self.is_live() {
-            while self.step(config, done) {}
+            // What is due in the shadow of an order is due before the order ends.
+            let until = ends.unwrap_or(self.now);
+            while self.step(config, until, done) {}
+        }
+        if let Some(at) = ends {
+            self.end_order(Why::Expired, at, done);
         }
         // Also under an order: a window that is recorded into grows old.
         self.evidence.advance(self.now);
@@ -265,17 +267,17 @@ impl Machine {
         }
     }
 
-    /// One change that is due by now; `false` if there is none.
-    fn step(&mut self, config: &CircuitBreakerConfig, done: &mut Transitions) -> bool {
+    /// One change that is due by `now`; `false` if there is none.
+    fn step(&mut self, config: &CircuitBreakerConfig, now: Tick, done: &mut Transitions) -> bool {
         match &self.phase {
             // Open => HalfOpen
-            Phase::Open { until, .. } if *until <= self.now => {
+            Phase::Open { until, .. } if *until <= now => {
                 let at = *until;
                 self.enter_half_open(config, Why::OpenPeriodElapsed, at, done);
             }
             // HalfOpen => (Open | Closed)
             Phase::HalfOpen(half_open) => match half_open.deadline(config) {
-                Some(at) if at <= self.now => match config.recovery.on_stay_elapsed() {
+                Some(at) if at <= now => match config.recovery.on_stay_elapsed() {
                     OnStayElapsed::Reopen => {
                         let tally = half_open.tally();
                         let cause = Cause {

@@ -275,3 +275,23 @@ fn disabled_tells_observers_nothing_of_ended_calls() {
     fail(&breaker, 1);
     assert_eq!(recorder.take().len(), 2, "the release, and the call after it");
 }
+
+/// What is due in the shadow of an order is due before the order ends, also if nobody looked.
+#[test]
+fn an_order_that_ends_ends_after_what_was_due_before() {
+    let edges = |looks: bool| {
+        let (breaker, clock) = circuit(TOUCHY);
+        breaker.metrics_only(Override::new("watching").for_at_most(secs(1_000)));
+        fail(&breaker, 1);
+        if looks {
+            clock.advance(secs(999));
+            let _ = breaker.state();
+        }
+        clock.set(breaker_core::Tick::ZERO.after(secs(2_000)));
+        assert_eq!(breaker.state(), State::Closed);
+        let snapshot = breaker.snapshot();
+        (snapshot.generation, breaker.recent_changes().len(), snapshot.in_state)
+    };
+    assert_eq!(edges(true), edges(false));
+    assert_eq!(edges(false), (4, 4, secs(1_000)), "forced, open, half-open, released");
+}

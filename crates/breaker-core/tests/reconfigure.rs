@@ -2,9 +2,12 @@
 
 mod common;
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use breaker_core::{
-    CircuitBreakerConfig, CircuitBreakers, Condition, EventKind, FailureKind, Jitter, ManualClock,
-    Outcome, Pace, Percent, Permit, Recovery, State, StrategyKind, Tally, Trials, Trip, Window,
+    CircuitBreakerConfig, CircuitBreakers, Condition, Event, EventKind, FailureKind, Jitter,
+    ManualClock, Observe, Outcome, Pace, Percent, Permit, Recovery, State, StrategyKind, Tally,
+    Trials, Trip, Window,
 };
 use common::{CORE, Recorder, circuit, fail, half_open, play, secs, succeed};
 
@@ -251,5 +254,30 @@ fn a_wait_that_the_callee_asked_for_outlives_another_pace() {
     ] {
         breaker.reconfigure(common::TOUCHY.open_period(pace.jitter(Jitter::None)));
         assert_eq!(breaker.snapshot().remaining, Some(secs(remaining)));
+    }
+}
+
+/// S-CORE-13, S-CORE-16: a second configuration that comes while the first one is still being put
+/// in force everywhere is the one that stays, everywhere.
+#[test]
+fn a_configuration_that_comes_amid_another_stays_everywhere() {
+    /// Changes the configuration once, as soon as the tenth circuit has the first change.
+    struct Second(CircuitBreakers<u32>, AtomicU32);
+    impl Observe for Second {
+        fn event(&self, event: &Event<'_>) {
+            let told = matches!(event.kind, EventKind::Reconfigured { .. });
+            if told && self.1.fetch_add(1, Ordering::SeqCst) == 10 {
+                self.0.reconfigure(trials(2));
+            }
+        }
+    }
+    let keys = CircuitBreakers::with_capacity_and_clock(CORE, 160, ManualClock::new());
+    (0..50).for_each(|key| drop(keys.get(&key)));
+    keys.observe(Second(keys.clone(), AtomicU32::new(0)));
+    keys.reconfigure(trials(1));
+    assert_eq!(keys.get(&1_000).snapshot().config, trials(2));
+    let own = keys.all().into_iter().map(|(_, circuit)| circuit);
+    for circuit in own.chain([keys.overflow(), keys.unmatched()]) {
+        assert_eq!(circuit.snapshot().config, trials(2));
     }
 }
