@@ -251,7 +251,7 @@ struct Times(std::sync::Mutex<Vec<(Tick, EventKind)>>);
 
 impl Observe for Times {
     fn interest(&self) -> Interest {
-        Interest::CALLS | Interest::REFUSALS
+        Interest::CALLS | Interest::REFUSALS | Interest::STEPS
     }
 
     fn event(&self, event: &Event<'_>) {
@@ -260,22 +260,27 @@ impl Observe for Times {
 }
 
 /// S-CORE-14: the time of an event is the present, also where the circuit itself needs no clock:
-/// for a success that nobody timed, and for a refusal that was known beforehand.
+/// for an admission and a success that nobody timed, and for a refusal that was known beforehand.
 #[test]
 fn an_event_is_told_with_the_present_time() {
     let (breaker, clock) = circuit(CORE);
     let times = Arc::new(Times::default());
     breaker.observe(times.clone());
     clock.advance(secs(5));
-    breaker.try_acquire_unstamped().unwrap().success();
+    let permit = breaker.try_acquire_unstamped().unwrap();
+    clock.advance(secs(2));
+    permit.success();
     breaker.trip().unwrap();
     clock.advance(secs(20));
     let known = breaker.known_refusal().expect("open");
     clock.advance(secs(1));
     assert_eq!(breaker.refuse_known(known), known);
     let told = times.0.lock().unwrap();
-    let [(success, settled), (refusal, refused)] = &told[..] else { panic!("{told:?}") };
-    assert!(matches!(settled, EventKind::Settled { .. }), "{settled:?}");
-    assert_eq!((*success, *refusal), (Tick::from_millis(5_000), Tick::from_millis(26_000)));
-    assert_eq!(*refused, EventKind::Refused(known));
+    let at = |wanted: fn(&EventKind) -> bool| {
+        told.iter().find_map(|(at, kind)| wanted(kind).then_some(*at)).unwrap()
+    };
+    let checked = at(|kind| matches!(kind, EventKind::Checked { .. }));
+    let settled = at(|kind| matches!(kind, EventKind::Settled { .. }));
+    let refused = at(|kind| matches!(kind, EventKind::Refused(_)));
+    assert_eq!([checked, settled, refused], [5_000, 7_000, 28_000].map(Tick::from_millis));
 }

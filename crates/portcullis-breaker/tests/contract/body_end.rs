@@ -151,18 +151,27 @@ fn a_slow_body_that_is_given_up_is_a_failure() {
 
 #[test]
 fn a_long_stream_whose_frames_flow_is_not_slow() {
-    let stage = Stage::half_open();
-    let steps = vec![Step::Wait, Step::Give, Step::Wait, Step::Give, Step::Wait, Step::Give];
-    let mut body = body(stage.head(200, false, steps));
-    for _ in 0..2 {
-        assert!(frame(&mut body).is_pending());
-        stage.clock.advance(SLOW - std::time::Duration::from_millis(1));
-        assert!(frame(&mut body).is_ready());
+    for read_to_its_end in [false, true] {
+        let stage = Stage::half_open();
+        let steps = [Step::Wait, Step::Give].repeat(3);
+        let mut body = body(stage.head(200, false, steps));
+        // Nobody reads yet, for as long as it takes: that is not the callee's doing.
+        stage.clock.advance(SLOW * 10);
+        for _ in 0..3 {
+            assert!(frame(&mut body).is_pending());
+            stage.clock.advance(SLOW - std::time::Duration::from_millis(1));
+            assert!(frame(&mut body).is_ready());
+        }
+        stage.clock.advance(SLOW * 10);
+        if read_to_its_end {
+            assert!(matches!(frame(&mut body), Poll::Ready(None)));
+            assert_eq!(stage.counts(), (State::Closed, 1, 0, 0));
+        } else {
+            drop(body);
+            assert_eq!(stage.counts(), (State::HalfOpen, 0, 0, 1));
+        }
+        assert_eq!(totals(&stage.breaker).slow, 0);
     }
-    // Nobody reads any more, for as long as it takes: that is not the callee's doing.
-    stage.clock.advance(SLOW * 10);
-    drop(body);
-    assert_eq!(stage.counts(), (State::HalfOpen, 0, 0, 1));
 }
 
 #[test]
