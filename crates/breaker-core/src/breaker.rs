@@ -195,6 +195,7 @@ impl CircuitBreaker {
             core.snapshot()
         });
         snapshot.successes_counted |= observed;
+        snapshot.partition = self.slot.partition();
         snapshot
     }
 

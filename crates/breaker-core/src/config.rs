@@ -69,7 +69,7 @@ pub enum OnDrop {
 
 impl CircuitBreakerConfig {
     /// The core profile: opens after 5 consecutive failures, for 60 s (doubling to 5 minutes,
-    /// with equal jitter), and closes after 3 good trials.
+    /// with equal jitter, so that the first time is 30 s to 60 s), and closes after 3 good trials.
     pub const fn new() -> Self {
         Self {
             name: Name::new("circuit"),
@@ -120,8 +120,8 @@ impl CircuitBreakerConfig {
         self
     }
 
-    /// How long the circuit stays open at first: the default pace (doubling up to five minutes,
-    /// equal jitter) from another base.
+    /// How long the circuit stays open at first: the default pace (doubling up to five minutes)
+    /// from another base. Its equal jitter shortens each period by up to a half.
     ///
     /// # Panics
     /// When `base` lies outside 1 ms..=1 day.

@@ -140,7 +140,8 @@ impl Events {
         lock(&self.history.0).after(&mut self.seen)
     }
 
-    /// The next change. Safe to drop at any time: nothing is lost.
+    /// The next change. Safe to drop at any time: nothing is lost. It waits for ever where there
+    /// is no change any more.
     pub async fn next(&mut self) -> Next {
         poll_fn(|cx| self.poll_next(cx)).await
     }

@@ -19,6 +19,8 @@ use crate::window::Tally;
 pub struct Snapshot {
     /// The name of the circuit.
     pub name: Name,
+    /// The key of the circuit, where there is one per key.
+    pub partition: Option<Name>,
     /// The state.
     pub state: State,
     /// The state that the circuit would be in without the operator's order.
@@ -154,7 +156,10 @@ impl Snapshot {
     /// One sentence: why the circuit is as it is, and when that changes.
     #[must_use]
     pub fn explain(&self) -> String {
-        let mut text = format!("{} is ", self.name);
+        let mut text = match self.partition {
+            Some(key) => format!("{}[{key}] is ", self.name),
+            None => format!("{} is ", self.name),
+        };
         // Writing to a String does not fail.
         let _ = match self.state {
             State::Closed => self.explain_closed(&mut text),
@@ -189,7 +194,10 @@ impl Snapshot {
                     write!(text, "{failures} of {threshold} failures in a row")?;
                 }
                 TripOn::Window(rule) => {
-                    write!(text, "{failures} of the last {calls} calls failed")?;
+                    match calls {
+                        0 => write!(text, "no calls lately")?,
+                        _ => write!(text, "{failures} of the last {calls} calls failed")?,
+                    }
                     if let Some(rate) = rule.failure_rate {
                         write!(text, " (opens at {rate} of at least {})", rule.window.min_calls)?;
                     }

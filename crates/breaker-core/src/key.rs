@@ -5,7 +5,7 @@ use std::hash::Hash;
 
 /// Picks the key of a request, where there is one circuit or limit per key.
 ///
-/// Closures `Fn(&Req) -> Option<K>` are keys. Requests without a key share one circuit, which is
+/// Closures `Fn(&Req) -> Option<K>` are keys; the layers take them in `.keyed_fn(..)`. Requests without a key share one circuit, which is
 /// called `unmatched`. Keys that come from outside are safe: the map behind them is bounded and
 /// hashed with a random seed.
 #[diagnostic::on_unimplemented(

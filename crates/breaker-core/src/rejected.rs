@@ -10,7 +10,8 @@ use crate::name::Name;
 ///
 /// Every refusal of every layer carries one, in the response's extensions or in the source chain
 /// of the error, so that outer layers recognise it: they give back what they had taken, and do
-/// not count it as evidence against the callee.
+/// not count it as evidence against the callee. An answer of your own should carry it, too; for
+/// HTTP `portcullis_http::keep_refusal` puts it in.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[must_use]
 pub struct Rejected {
@@ -237,11 +238,12 @@ impl Error for Rejected {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no answer for a refused call of this service",
     label = "request `{Req}`, response `{Res}`, error `{Err}`: one of the three does not fit",
-    note = "the response's body has no `Default`: put the layer that changes the body outside, \
-            in a `.layer(..)` call of its own",
-    note = "the error is neither `Infallible` nor a `BoxError`: add the layer `BoxErrors` beneath, \
+    note = "if the error is `Infallible`, the response's body has no `Default`: put the layer that \
+            changes the body outside, in a `.layer(..)` call of its own",
+    note = "if the error is one of your own or of a client: add the layer `BoxErrors` beneath, \
+            or `.refuse(AsError)` with `From<Rejected>` for the error, \
             or say what to answer with `.refuse_fn(|request, rejected| ..)`",
-    note = "the service is not HTTP: use `CircuitBreakerLayer::generic(config)`, \
+    note = "if the service is not HTTP: use `CircuitBreakerLayer::generic(config)`, \
             whose error needs `From<Rejected>`"
 )]
 pub trait Refuse<Req, Res, Err> {

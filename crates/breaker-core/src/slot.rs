@@ -152,6 +152,10 @@ impl Slot {
         !self.has(AT_REST) || self.has(BY_TIME) || observed || stamped && durations
     }
 
+    pub(crate) const fn partition(&self) -> Option<Name> {
+        self.partition
+    }
+
     pub(crate) fn is_gated(&self) -> bool {
         self.has(GATED)
     }

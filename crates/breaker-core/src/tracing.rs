@@ -122,6 +122,18 @@ impl Observe for TracingObserver {
                 event!(target: "resilience", Level::WARN, circuitbreaker.name = name, partition = key,
                     "the strategy in force panicked and was replaced");
             }
+            EventKind::Cancelled { elapsed } => {
+                event!(target: "resilience", Level::TRACE, circuitbreaker.name = name,
+                    partition = key, ?elapsed, "call cancelled");
+            }
+            EventKind::Reconfigured { version } => {
+                event!(target: "resilience", Level::INFO, circuitbreaker.name = name,
+                    partition = key, version, "circuit reconfigured");
+            }
+            EventKind::StrategySwapped { to } => {
+                event!(target: "resilience", Level::INFO, circuitbreaker.name = name,
+                    partition = key, to, "strategy swapped");
+            }
             other => {
                 event!(target: "resilience", Level::DEBUG, circuitbreaker.name = name, partition = key,
                     event = ?other, "circuit");

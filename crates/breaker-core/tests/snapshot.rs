@@ -3,8 +3,8 @@
 mod common;
 
 use breaker_core::{
-    CircuitBreaker, CircuitBreakerConfig, Condition, Override, Percent, Recovery, Snapshot, State,
-    Strategy, Tally, Tick, Trials, Trip, Window,
+    CircuitBreaker, CircuitBreakerConfig, CircuitBreakers, Condition, Override, Percent, Recovery,
+    Snapshot, State, Strategy, Tally, Tick, Trials, Trip, Window,
 };
 use common::{CORE, Recorder, circuit, fail, half_open, millis, play, secs, slow, succeed};
 
@@ -137,7 +137,7 @@ fn each_condition_is_explained_in_its_own_words() {
     let (breaker, _) = circuit(CORE.trip(trip));
     says(
         &breaker,
-        "circuit is closed: 0 of 3 failures in a row, 0 of the last 0 calls failed (opens at 5), \
+        "circuit is closed: 0 of 3 failures in a row, no calls lately (opens at 5), \
          successes average 100.0 % (opens below 80 %)",
     );
     let (breaker, clock) = circuit(CORE);
@@ -281,4 +281,14 @@ fn a_gate_is_mentioned() {
     breaker.clear_dependency_gate();
     let text = breaker.explain();
     assert!(!text.contains("gate") && !breaker.snapshot().gated, "{text}");
+}
+
+/// S-WIN-08: a circuit of a key says whose it is.
+#[test]
+fn a_circuit_of_a_key_is_told_by_its_key() {
+    let hosts = CircuitBreakers::new(CircuitBreakerConfig::new().named("hosts"));
+    let circuit = hosts.get(&"a.example");
+    assert_eq!(circuit.snapshot().partition.as_deref(), Some("a.example"));
+    let text = "hosts[a.example] is closed: 0 of 5 failures in a row";
+    assert_eq!(circuit.explain(), text);
 }

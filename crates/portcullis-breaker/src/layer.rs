@@ -2,7 +2,7 @@ use std::fmt::{self, Display};
 use std::hash::Hash;
 
 use breaker_core::{
-    AsError, CircuitBreaker, CircuitBreakerConfig, CircuitBreakers, ErrorsAreFailures, Key,
+    AsError, CircuitBreaker, CircuitBreakerConfig, CircuitBreakers, Clock, ErrorsAreFailures, Key,
     Observe, Outcome, Rejected,
 };
 use portcullis_http::{Auto, Grpc, GrpcStatus, Http, HttpOrGrpc, ProblemJson};
@@ -41,6 +41,12 @@ impl CircuitBreakerLayer {
     /// [`BoxErrors`](portcullis_http::BoxErrors) beneath).
     pub fn new(config: CircuitBreakerConfig) -> Self {
         Self::from_breaker(CircuitBreaker::new(config))
+    }
+
+    /// The same on another clock: in tests a [`ManualClock`](breaker_core::ManualClock), or
+    /// `TokioClock` (feature `tokio`) where tokio's time is paused.
+    pub fn with_clock(config: CircuitBreakerConfig, clock: impl Clock + 'static) -> Self {
+        Self::from_breaker(CircuitBreaker::with_clock(config, clock))
     }
 
     /// A layer for a circuit that exists already, with the answers of [`new`](Self::new).
@@ -87,7 +93,8 @@ impl<C, R> CircuitBreakerLayer<C, R, Single> {
         self.keyed_in(key, capacity)
     }
 
-    /// One circuit per key that `key` picks from the request; up to 10,000 keys.
+    /// One circuit per key that `key` picks from the request, with the request's type written
+    /// out: `|request: &Request<Body>| ..`; up to 10,000 keys.
     pub fn keyed_fn<F, Req, K>(self, key: F) -> CircuitBreakerLayer<C, R, Keyed<F, K>>
     where
         F: Fn(&Req) -> Option<K>,
@@ -154,7 +161,8 @@ impl<C, R, T> CircuitBreakerLayer<C, R, T> {
         CircuitBreakerLayer { circuits, classify, refuse }
     }
 
-    /// What does a result say about the callee? As a closure.
+    /// What does a result say about the callee? As a closure, with its types written out:
+    /// `|result: Result<&Response<Body>, &Infallible>| ..`.
     pub fn classify_fn<F, Res, Err>(self, classify: F) -> CircuitBreakerLayer<F, R, T>
     where
         F: Fn(Result<&Res, &Err>) -> Outcome,
@@ -168,7 +176,9 @@ impl<C, R, T> CircuitBreakerLayer<C, R, T> {
         CircuitBreakerLayer { circuits, classify, refuse }
     }
 
-    /// What does a refused caller get? As a closure.
+    /// What does a refused caller get? As a closure, with the request's type written out:
+    /// `|request: &Request<Body>, rejected| ..`. Send a response of your own through
+    /// [`keep_refusal`](portcullis_http::keep_refusal), or outer layers judge it as the callee's.
     pub fn refuse_fn<F, Req, Res, Err>(self, refuse: F) -> CircuitBreakerLayer<C, F, T>
     where
         F: Fn(&Req, Rejected) -> Result<Res, Err>,

@@ -8,12 +8,19 @@ use crate::circuits::{Circuits, Known};
 use crate::future::ResponseFuture;
 
 /// A service behind a circuit; made by [`CircuitBreakerLayer`](crate::CircuitBreakerLayer).
+///
+/// It is a `Service` if classifier, refusal and key fit the service inside. Where a method such as
+/// `ready` or `oneshot` "exists but its trait bounds were not satisfied", one of them does not:
+/// a client's error needs the layer [`BoxErrors`](portcullis_http::BoxErrors) beneath; a body
+/// without a `Default` belongs outside; a service that is not HTTP needs
+/// [`CircuitBreakerLayer::generic`](crate::CircuitBreakerLayer::generic). Pass the stack to
+/// `fn check<S: tower::Service<Req>>(_: &S) {}`, and the compiler says which.
 pub struct CircuitBreakerService<S, C, R, T> {
     inner: S,
     circuits: T,
     classify: C,
     refuse: R,
-    ready: Ready,
+    asked: Ready,
 }
 
 /// What `poll_ready` found out, for the next `call` of this very instance.
@@ -31,7 +38,7 @@ pub(crate) enum Ready {
 
 impl<S, C, R, T> CircuitBreakerService<S, C, R, T> {
     pub(crate) const fn new(inner: S, circuits: T, classify: C, refuse: R) -> Self {
-        Self { inner, circuits, classify, refuse, ready: Ready::Unasked }
+        Self { inner, circuits, classify, refuse, asked: Ready::Unasked }
     }
 
     /// The service inside.
@@ -58,25 +65,25 @@ impl<S, C, R, T> CircuitBreakerService<S, C, R, T> {
         T: Known,
     {
         if let Some(rejected) = self.circuits.known_refusal() {
-            self.ready = Ready::Refuses(rejected);
+            self.asked = Ready::Refuses(rejected);
             return Poll::Ready(Ok(()));
         }
         match self.inner.poll_ready(cx) {
             Poll::Pending => {
                 // It tries again: should that fail, it is another failure.
-                if matches!(self.ready, Ready::Failed) {
-                    self.ready = Ready::Unasked;
+                if matches!(self.asked, Ready::Failed) {
+                    self.asked = Ready::Unasked;
                 }
                 Poll::Pending
             }
             Poll::Ready(Ok(())) => {
-                self.ready = Ready::Inner;
+                self.asked = Ready::Inner;
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Err(error)) => {
                 // A service that is dead says so each time it is asked: that is one failure.
-                if !matches!(self.ready, Ready::Failed) {
-                    self.ready = Ready::Failed;
+                if !matches!(self.asked, Ready::Failed) {
+                    self.asked = Ready::Failed;
                     self.circuits.record_unready(self.classify.classify(Err(&error)));
                 }
                 Poll::Ready(Err(error))
@@ -89,7 +96,7 @@ impl<S, C, R, T> CircuitBreakerService<S, C, R, T> {
     where
         T: Circuits<Req>,
     {
-        let ready = std::mem::replace(&mut self.ready, Ready::Unasked);
+        let ready = std::mem::replace(&mut self.asked, Ready::Unasked);
         let circuit = self.circuits.of(request);
         let rejected = match ready {
             Ready::Inner => return circuit.try_acquire_unstamped(),
@@ -140,7 +147,7 @@ impl<S: Clone, C: Clone, R: Clone, T: Clone> Clone for CircuitBreakerService<S, 
             circuits: self.circuits.clone(),
             classify: self.classify.clone(),
             refuse: self.refuse.clone(),
-            ready: Ready::Unasked,
+            asked: Ready::Unasked,
         }
     }
 }
@@ -150,7 +157,7 @@ impl<S: fmt::Debug, C, R, T: fmt::Debug> fmt::Debug for CircuitBreakerService<S,
         f.debug_struct("CircuitBreakerService")
             .field("inner", &self.inner)
             .field("circuits", &self.circuits)
-            .field("ready", &self.ready)
+            .field("asked", &self.asked)
             .finish_non_exhaustive()
     }
 }

@@ -1,23 +1,24 @@
 #![doc = include_str!("../README.md")]
 
-pub use breaker_core as core;
+pub use breaker_core;
 #[cfg(feature = "tokio")]
 pub use breaker_core::TokioClock;
 pub use breaker_core::{
-    AsError, CallError, Chance, CircuitBreaker, CircuitBreakerConfig, CircuitBreakers, Classify,
-    Clock, ConfigError, ConfigErrors, CountAs, Counted, DependencyGate, ErrorsAreFailures, Event,
-    EventKind, Events, FailureKind, GateVerdict, Interest, Jitter, Key, ManualClock,
-    MonotonicClock, Name, Observe, OnDrop, OnRelapse, OnStayElapsed, Outcome, Override, Pace,
-    PanicGuard, Percent, Permit, Ramp, RampSpeed, Reason, Recovery, Refuse, Rejected, Snapshot,
-    State, Strategy, StrategyKind, Tick, Transition, Trials, Trip, Window,
+    AsError, CallError, Cause, Chance, Change, CircuitBreaker, CircuitBreakerConfig,
+    CircuitBreakers, Classify, Clock, Condition, ConfigError, ConfigErrors, CountAs, Counted,
+    DependencyGate, ErrorsAreFailures, Event, EventKind, Events, FailureKind, GateVerdict,
+    IllegalTransition, Interest, Jitter, Key, ManualClock, MonotonicClock, Name, Next, Observe,
+    OnDrop, OnRelapse, OnStayElapsed, Order, Outcome, Override, Pace, PanicGuard, Percent, Permit,
+    Ramp, RampSpeed, Reason, Recovery, Refuse, Rejected, Saved, Snapshot, State, Strategy,
+    StrategyKind, Tally, Tick, Totals, Transition, Trials, Trip, Value, Why, Window,
 };
 #[cfg(feature = "tracing")]
 pub use breaker_core::{Spans, TracingObserver};
-pub use portcullis_breaker as breaker;
+pub use portcullis_breaker;
 pub use portcullis_breaker::{
     BodyEndLayer, BodyEndService, CircuitBreakerLayer, CircuitBreakerService,
 };
-pub use portcullis_http as http;
+pub use portcullis_http;
 pub use portcullis_http::{
     Auto, BoxError, BoxErrors, ErrorChain, Grpc, GrpcStatus, Http, HttpOrGrpc, JudgedBody,
     ProblemJson, keep_refusal, key, refusal_of,

@@ -79,7 +79,8 @@ impl CircuitBreakerConfig {
     }
 
     /// For calls to an HTTP service: half of the calls of the last 30 s (at least 20) failed, or
-    /// 80 % were slower than 5 s; opens for 5 s and more, then 5 trials judged by rate.
+    /// 80 % were slower than 5 s; opens for 2.5 s to 5 s, longer each time, then 5 trials judged
+    /// by rate.
     pub const fn http_client() -> Self {
         const WINDOW: Window = Window::over(Duration::from_secs(30)).min_calls(20);
         Self::new()
@@ -99,8 +100,8 @@ impl CircuitBreakerConfig {
         Self::http_client().named("grpc-client").slow_call_duration(Duration::from_secs(2))
     }
 
-    /// For a database or a pool: 5 failures in a row or half of the last 20 calls; opens for 2 s
-    /// and more, then 2 trials.
+    /// For a database or a pool: 5 failures in a row or half of the last 20 calls; opens for 1 s
+    /// to 2 s, longer each time, then 2 trials.
     pub const fn database() -> Self {
         Self::new()
             .named("database")
@@ -114,7 +115,7 @@ impl CircuitBreakerConfig {
     }
 
     /// For somebody else's service: as [`http_client`](Self::http_client), but patient: calls of
-    /// 15 s count as slow, and it opens for 30 s and more.
+    /// 15 s count as slow, and it opens for 15 s to 30 s, longer each time.
     pub const fn third_party_api() -> Self {
         Self::http_client()
             .named("third-party-api")

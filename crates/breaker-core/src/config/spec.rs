@@ -26,8 +26,31 @@ impl CircuitBreakerConfig {
     /// `schedule`, `permitted_calls`, `success_threshold`, `verdict`, `trial_failure_rate`,
     /// `trial_slow_rate`, `max_half_open_stay`, `on_stay_elapsed`, `base_share`, `share_step`,
     /// `recovery_error_rate`, `min_step_time`, `on_relapse`, `ramp_speed`, `on_drop`, `enforce`,
-    /// `open_refusal_share`, `count_as`, `totals`. Durations are texts with a unit (`"250ms"`),
-    /// shares are fractions in 0..=1, and a trip condition is switched off by `"off"`.
+    /// `open_refusal_share`, `count_as`, `totals`. Durations are texts with a unit (`"250ms"`;
+    /// ns, us, ms, s, m, h, d), shares are fractions in 0..=1, and a trip condition is switched
+    /// off by `"off"`: unlike [`trip`](Self::trip), a condition that is added here stands beside
+    /// the default `consecutive_failures = 5`.
+    ///
+    /// ```toml
+    /// name = "payments"
+    /// strategy = "basic"                 # gradual, dependency, adaptive
+    /// consecutive_failures = "off"
+    /// failure_rate = 0.5                 # of the window, from min_calls on
+    /// slow_call_rate = 0.8
+    /// slow_call_duration = "800ms"
+    /// window = "30s"                     # or a number of calls
+    /// min_calls = 20
+    /// open_period = "5s"
+    /// open_period_factor = 2.0
+    /// open_period_cap = "5m"
+    /// jitter = "equal"                   # none, full
+    /// permitted_calls = 5
+    /// verdict = "rate"                   # all_succeed
+    /// max_half_open_stay = "30s"
+    /// on_stay_elapsed = "reopen"         # close
+    /// on_drop = "slow_is_failure"        # neutral, failure
+    /// count_as = { rate_limited = "failure", invalid_request = "ignored" }
+    /// ```
     ///
     /// # Errors
     /// All problems at once: unknown fields and names, values outside their range, and fields

@@ -39,7 +39,8 @@ impl Override {
         Self { reason: reason[..end].into(), ttl: None }
     }
 
-    /// Ends by itself after this time.
+    /// Ends by itself after this time. The circuit is closed then, with empty evidence, whatever
+    /// it was before.
     pub const fn for_at_most(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
         self

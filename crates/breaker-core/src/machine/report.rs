@@ -64,6 +64,7 @@ impl Machine {
         *present = present.saturating_add(stay);
         Snapshot {
             name: config.name,
+            partition: None,
             state: self.state(),
             shadow: self.forced.is_some().then(|| self.phase.state()),
             order: self.forced.as_ref().map(|forced| Order {
