@@ -1,5 +1,12 @@
 //! The evidence on which a circuit decides: O(1) per call, in memory fixed at construction.
 
+mod average;
+mod calls;
+mod time;
+
+use self::average::Average;
+use self::calls::CallWindow;
+use self::time::TimeWindow;
 use crate::clock::Tick;
 use crate::config::{Span, Trip, TripOn, WindowRule};
 use crate::rejected::{Cause, Condition};
@@ -249,158 +256,5 @@ impl Item {
             }
             _ => None,
         }
-    }
-}
-
-// ===== impl CallWindow =====
-
-/// The last `size` calls, two bits each.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-struct CallWindow {
-    failed: Box<[u64]>,
-    slow: Box<[u64]>,
-    size: u32,
-    next: u32,
-    tally: Tally,
-}
-
-impl CallWindow {
-    fn new(size: u32) -> Self {
-        let words = (size as usize).div_ceil(64);
-        Self {
-            failed: vec![0; words].into(),
-            slow: vec![0; words].into(),
-            size,
-            next: 0,
-            tally: Tally::default(),
-        }
-    }
-
-    fn record(&mut self, failed: bool, slow: bool) {
-        let (word, bit) = ((self.next / 64) as usize, 1_u64 << (self.next % 64));
-        if self.tally.calls == self.size {
-            self.tally.subtract(Tally {
-                calls: 1,
-                failures: u32::from(self.failed[word] & bit != 0),
-                slow: u32::from(self.slow[word] & bit != 0),
-            });
-        }
-        set(&mut self.failed[word], bit, failed);
-        set(&mut self.slow[word], bit, slow);
-        self.tally.add(failed, slow);
-        self.next = if self.next + 1 == self.size { 0 } else { self.next + 1 };
-    }
-
-    fn clear(&mut self) {
-        self.failed.fill(0);
-        self.slow.fill(0);
-        self.next = 0;
-        self.tally = Tally::default();
-    }
-
-    /// An empty window of this size, filled with the latest calls of `old`.
-    fn heir_of(&self, old: &Self) -> Self {
-        let mut heir = Self::new(self.size);
-        for age in (0..old.tally.calls.min(self.size)).rev() {
-            let at = (old.next + old.size - 1 - age) % old.size;
-            let (word, bit) = ((at / 64) as usize, 1_u64 << (at % 64));
-            heir.record(old.failed[word] & bit != 0, old.slow[word] & bit != 0);
-        }
-        heir
-    }
-}
-
-const fn set(word: &mut u64, bit: u64, on: bool) {
-    if on {
-        *word |= bit;
-    } else {
-        *word &= !bit;
-    }
-}
-
-// ===== impl TimeWindow =====
-
-/// The last period in equal buckets on absolute borders; an event exactly one period old is out.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-struct TimeWindow {
-    buckets: Box<[Tally]>,
-    width: u64,
-    /// The number of the newest bucket since the beginning of time.
-    newest: u64,
-    sum: Tally,
-}
-
-impl TimeWindow {
-    fn new(length: u64, buckets: u16) -> Self {
-        Self {
-            buckets: vec![Tally::default(); usize::from(buckets)].into(),
-            width: length / u64::from(buckets),
-            newest: 0,
-            sum: Tally::default(),
-        }
-    }
-
-    fn advance(&mut self, now: Tick) {
-        let number = now.as_nanos() / self.width;
-        let len = self.buckets.len() as u64;
-        let steps = number.saturating_sub(self.newest).min(len);
-        for step in 0..steps {
-            let slot = ((number - step) % len) as usize;
-            let old = std::mem::take(&mut self.buckets[slot]);
-            self.sum.subtract(old);
-        }
-        self.newest = self.newest.max(number);
-    }
-
-    fn record(&mut self, failed: bool, slow: bool, now: Tick) {
-        self.advance(now);
-        if self.sum.calls < u32::MAX {
-            let slot = (self.newest % self.buckets.len() as u64) as usize;
-            self.buckets[slot].add(failed, slow);
-            self.sum.add(failed, slow);
-        }
-    }
-
-    fn clear(&mut self) {
-        self.buckets.fill(Tally::default());
-        self.sum = Tally::default();
-    }
-
-    fn same_shape(&self, other: &Self) -> bool {
-        (self.width, self.buckets.len()) == (other.width, other.buckets.len())
-    }
-}
-
-// ===== impl Average =====
-
-/// An exponentially weighted average of successes: starts at 1, and each call keeps `exp(-1/n)`
-/// of it. Fixed point with 32 bits after the point, so that equal histories compare equal.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-struct Average {
-    value: u64,
-    keep: u64,
-}
-
-impl Average {
-    const ONE: u64 = 1 << 32;
-
-    fn new(calls: u32) -> Self {
-        let keep = (-1.0 / f64::from(calls)).exp() * Self::ONE as f64;
-        Self { value: Self::ONE, keep: keep as u64 }
-    }
-
-    const fn record(&mut self, failed: bool) {
-        let kept = (self.value as u128 * self.keep as u128) >> 32;
-        let gained = if failed { 0 } else { Self::ONE - self.keep };
-        let value = kept as u64 + gained;
-        self.value = if value > Self::ONE { Self::ONE } else { value };
-    }
-
-    const fn below(&self, basis_points: u16) -> bool {
-        self.value * 10_000 < (basis_points as u64) << 32
-    }
-
-    fn fraction(&self) -> f64 {
-        self.value as f64 / Self::ONE as f64
     }
 }

@@ -1,17 +1,17 @@
 //! Reads a configuration from a [`Value`] and names all that is wrong with it.
 
 mod reader;
+mod recovery;
+mod trip;
 
 use std::time::Duration;
 
 use self::reader::Reader;
-use super::{
-    CircuitBreakerConfig, ConfigErrors, OnDrop, OnRelapse, OnStayElapsed, Ramp, RampSpeed,
-    Recovery, StrategyKind, Trials, Trip, TripOn, Value, Verdict, Window, WindowRule,
-};
+use self::recovery::recovery;
+use self::trip::trip;
+use super::{CircuitBreakerConfig, ConfigErrors, OnDrop, StrategyKind, Value};
 use crate::outcome::{CountAs, Counted, FailureKind};
 use crate::pace::{Jitter, Pace};
-use crate::percent::Percent;
 
 const SECOND: Duration = Duration::from_secs(1);
 const EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
@@ -87,128 +87,6 @@ impl CircuitBreakerConfig {
     }
 }
 
-const TRIP_FIELDS: [&str; 5] =
-    ["consecutive_failures", "failure_count", "failure_rate", "slow_call_rate", "success_average"];
-
-fn trip(r: &mut Reader<'_>, default: &Trip) -> Trip {
-    let streak = default.conditions().find_map(|condition| match condition {
-        TripOn::Consecutive(failures) => Some(*failures),
-        _ => None,
-    });
-    let rule = default.first_rule().copied();
-    let streak = r.threshold("consecutive_failures", 1, Trip::MAX_CONSECUTIVE, streak);
-    let window = window(r, rule.map(|rule| rule.window));
-    let counts = match window.span {
-        super::Span::Calls(size) => size,
-        super::Span::Time { .. } => u32::MAX,
-    };
-    let failure_count = rule.and_then(|rule| rule.failure_count);
-    let failure_count = r.threshold("failure_count", 1, u32::MAX, failure_count);
-    if failure_count.is_some_and(|count| count > counts) {
-        r.contradiction(
-            "failure_count",
-            &["window"],
-            &format!("at most the calls of `window` ({counts})"),
-            "lower failure_count or enlarge window",
-        );
-    }
-    let rate = r.rate("failure_rate", rule.and_then(|rule| rule.failure_rate));
-    let slow = r.rate("slow_call_rate", None);
-    let average = r.rate("success_average", None);
-    let calls = r.number("success_average_calls", 1, Trip::MAX_CONSECUTIVE).unwrap_or(100);
-    let windowed = failure_count.is_some() || rate.is_some() || slow.is_some();
-    let joined = [
-        streak.map(TripOn::Consecutive),
-        windowed.then_some(TripOn::Window(WindowRule {
-            window,
-            failure_count: failure_count.map(|count| count.min(counts)),
-            failure_rate: rate,
-            slow_rate: slow,
-        })),
-        average.map(|threshold| TripOn::Average { threshold, calls }),
-    ];
-    for field in ["window", "buckets", "min_calls"] {
-        if !windowed && r.is_set(field) {
-            r.contradiction(
-                field,
-                &["failure_count", "failure_rate", "slow_call_rate"],
-                "absent without a windowed condition",
-                "set failure_rate, failure_count or slow_call_rate, or remove it",
-            );
-        }
-    }
-    if average.is_none() && r.is_set("success_average_calls") {
-        r.contradiction(
-            "success_average_calls",
-            &["success_average"],
-            "absent without success_average",
-            "set success_average, or remove it",
-        );
-    }
-    Trip::from_conditions(joined).unwrap_or_else(|| {
-        r.contradiction(
-            "consecutive_failures",
-            &TRIP_FIELDS,
-            "on, or another trip condition set: the circuit could never open",
-            "set consecutive_failures, failure_rate, failure_count, slow_call_rate or \
-             success_average",
-        );
-        *default
-    })
-}
-
-fn window(r: &mut Reader<'_>, default: Option<Window>) -> Window {
-    let buckets = r.number("buckets", 1, u32::from(Window::MAX_BUCKETS));
-    let min_calls = r.number("min_calls", 1, u32::MAX);
-    let window = match r.text("window") {
-        Some(_) => {
-            let buckets = buckets.unwrap_or(10) as u16;
-            let length = r.duration("window", SECOND / 10, 3_600 * SECOND).filter(|length| {
-                let whole = Window::divides(*length, buckets);
-                if !whole {
-                    r.contradiction(
-                        "window",
-                        &["buckets"],
-                        &format!("a whole number of milliseconds for each of {buckets} buckets"),
-                        "change window or buckets",
-                    );
-                }
-                whole
-            });
-            length.map(|length| Window::in_buckets(length, buckets))
-        }
-        None => {
-            if buckets.is_some() {
-                r.contradiction(
-                    "buckets",
-                    &["window"],
-                    "absent with a count window",
-                    "give window as a duration such as \"30s\", or remove buckets",
-                );
-            }
-            r.number("window", 1, Window::MAX_CALLS).map(Window::last)
-        }
-    };
-    let usual = default.unwrap_or(Window::last(10));
-    let mut window = window.unwrap_or(usual);
-    window.min_calls = match window.span {
-        super::Span::Calls(size) => usual.min_calls.min(size),
-        super::Span::Time { .. } => usual.min_calls,
-    };
-    if let Some(min) = min_calls {
-        match window.span {
-            super::Span::Calls(size) if min > size => r.contradiction(
-                "min_calls",
-                &["window"],
-                &format!("at most the calls of `window` ({size})"),
-                "lower min_calls or enlarge window: it could never trip",
-            ),
-            _ => window.min_calls = min,
-        }
-    }
-    window
-}
-
 fn open_period(r: &mut Reader<'_>) -> Pace {
     const JITTERS: [(&str, Jitter); 3] =
         [("none", Jitter::None), ("equal", Jitter::Equal), ("full", Jitter::Full)];
@@ -244,116 +122,6 @@ fn open_period(r: &mut Reader<'_>) -> Pace {
         None => pace,
     };
     pace.jitter(jitter.unwrap_or(Jitter::Equal))
-}
-
-const TRIAL_FIELDS: [&str; 4] =
-    ["permitted_calls", "verdict", "trial_failure_rate", "trial_slow_rate"];
-const RAMP_FIELDS: [&str; 6] = [
-    "base_share",
-    "share_step",
-    "recovery_error_rate",
-    "min_step_time",
-    "on_relapse",
-    "ramp_speed",
-];
-
-fn recovery(r: &mut Reader<'_>, default: Recovery, trip: &Trip) -> Recovery {
-    const THEN: [(&str, OnStayElapsed); 2] =
-        [("reopen", OnStayElapsed::Reopen), ("close", OnStayElapsed::Close)];
-    let stay = r.duration("max_half_open_stay", Duration::from_nanos(1), EVER);
-    let then = r.choice("on_stay_elapsed", &THEN).unwrap_or_default();
-    let (foreign, fix) = match default {
-        Recovery::Trials(_) => (&RAMP_FIELDS[..], "set strategy = \"gradual\", or remove it"),
-        Recovery::Ramp(_) => (&TRIAL_FIELDS[..], "set strategy = \"basic\", or remove it"),
-    };
-    let mut recovery = match default {
-        Recovery::Trials(_) => Recovery::Trials(trials(r, trip)),
-        Recovery::Ramp(default) => Recovery::Ramp(ramp(r, default)),
-    };
-    match &mut recovery {
-        Recovery::Trials(Trials { max_stay, on_stay_elapsed, .. })
-        | Recovery::Ramp(Ramp { max_stay, on_stay_elapsed, .. }) => {
-            *max_stay = stay.unwrap_or(*max_stay);
-            *on_stay_elapsed = then;
-        }
-    }
-    if let Recovery::Ramp(ramp) = &recovery {
-        if !ramp.has_time() {
-            r.contradiction(
-                "min_step_time",
-                &["max_half_open_stay"],
-                "below `max_half_open_stay`",
-                "lower min_step_time or raise max_half_open_stay: it could never close",
-            );
-        }
-    }
-    for field in foreign {
-        if r.is_set(field) {
-            r.contradiction(field, &["strategy"], "absent with this strategy", fix);
-        }
-    }
-    recovery
-}
-
-fn trials(r: &mut Reader<'_>, trip: &Trip) -> Trials {
-    let permitted = r.number("permitted_calls", 1, 10_000).unwrap_or(3);
-    let successes = r.number("success_threshold", 1, 10_000);
-    let by_rate = r.choice("verdict", &[("all_succeed", false), ("rate", true)]).unwrap_or(false);
-    // Trials are judged as the closed state is, unless they have rates of their own.
-    let rule = trip.first_rule();
-    let failures = r.rate("trial_failure_rate", rule.and_then(|rule| rule.failure_rate));
-    let slow = r.rate("trial_slow_rate", rule.and_then(|rule| rule.slow_rate));
-    let trials = Trials::new(permitted);
-    if by_rate {
-        if successes.is_some() {
-            r.contradiction(
-                "success_threshold",
-                &["verdict"],
-                "absent with verdict = \"rate\"",
-                "remove it, or set verdict = \"all_succeed\"",
-            );
-        }
-        let failures = failures.unwrap_or(Percent::new(50));
-        return Trials { verdict: Verdict::Rate { failures, slow }, ..trials };
-    }
-    for field in ["trial_failure_rate", "trial_slow_rate"] {
-        if r.is_set(field) {
-            let fix = "set verdict = \"rate\", or remove it";
-            r.contradiction(field, &["verdict"], "absent with verdict = \"all_succeed\"", fix);
-        }
-    }
-    match successes {
-        Some(successes) if successes > permitted => {
-            r.contradiction(
-                "success_threshold",
-                &["permitted_calls"],
-                &format!("at most `permitted_calls` ({permitted})"),
-                "lower success_threshold or raise permitted_calls",
-            );
-            trials
-        }
-        Some(successes) => trials.successes(successes),
-        None => trials,
-    }
-}
-
-fn ramp(r: &mut Reader<'_>, default: Ramp) -> Ramp {
-    const RELAPSE: [(&str, OnRelapse); 2] =
-        [("step_back", OnRelapse::StepBack), ("reopen", OnRelapse::Reopen)];
-    const SPEED: [(&str, RampSpeed); 2] =
-        [("fixed", RampSpeed::Fixed), ("adaptive", RampSpeed::Adaptive)];
-    Ramp {
-        base: r.share_within("base_share", 1, 9_999).unwrap_or(default.base),
-        step: r.share_within("share_step", 1, 10_000).unwrap_or(default.step),
-        error_rate: r.share_within("recovery_error_rate", 0, 9_999).unwrap_or(default.error_rate),
-        successes: r.number("success_threshold", 1, 10_000).unwrap_or(default.successes),
-        min_step_time: r
-            .duration("min_step_time", Duration::ZERO, 600 * SECOND)
-            .unwrap_or(default.min_step_time),
-        on_relapse: r.choice("on_relapse", &RELAPSE).unwrap_or(default.on_relapse),
-        speed: r.choice("ramp_speed", &SPEED).unwrap_or(default.speed),
-        ..default
-    }
 }
 
 fn count_as(r: &mut Reader<'_>) -> CountAs {

@@ -1,0 +1,134 @@
+//! Reads when a circuit opens.
+
+use super::SECOND;
+use super::reader::Reader;
+use crate::config::{Span, Trip, TripOn, Window, WindowRule};
+
+const TRIP_FIELDS: [&str; 5] =
+    ["consecutive_failures", "failure_count", "failure_rate", "slow_call_rate", "success_average"];
+
+/// When the circuit opens.
+pub(super) fn trip(r: &mut Reader<'_>, default: &Trip) -> Trip {
+    let streak = default.conditions().find_map(|condition| match condition {
+        TripOn::Consecutive(failures) => Some(*failures),
+        _ => None,
+    });
+    let streak = r.threshold("consecutive_failures", 1, Trip::MAX_CONSECUTIVE, streak);
+    let windowed = windowed(r, default.first_rule().copied());
+    let average = average(r);
+    let joined = [streak.map(TripOn::Consecutive), windowed.map(TripOn::Window), average];
+    Trip::from_conditions(joined).unwrap_or_else(|| {
+        r.contradiction(
+            "consecutive_failures",
+            &TRIP_FIELDS,
+            "on, or another trip condition set: the circuit could never open",
+            "set consecutive_failures, failure_rate, failure_count, slow_call_rate or \
+             success_average",
+        );
+        *default
+    })
+}
+
+fn windowed(r: &mut Reader<'_>, default: Option<WindowRule>) -> Option<WindowRule> {
+    let window = window(r, default.map(|rule| rule.window));
+    let calls = match window.span {
+        Span::Calls(size) => size,
+        Span::Time { .. } => u32::MAX,
+    };
+    let count = default.and_then(|rule| rule.failure_count);
+    let count = r.threshold("failure_count", 1, u32::MAX, count);
+    if count.is_some_and(|count| count > calls) {
+        r.contradiction(
+            "failure_count",
+            &["window"],
+            &format!("at most the calls of `window` ({calls})"),
+            "lower failure_count or enlarge window",
+        );
+    }
+    let rule = WindowRule {
+        window,
+        failure_count: count.map(|count| count.min(calls)),
+        failure_rate: r.rate("failure_rate", default.and_then(|rule| rule.failure_rate)),
+        slow_rate: r.rate("slow_call_rate", None),
+    };
+    if rule.failure_count.is_some() || rule.failure_rate.is_some() || rule.slow_rate.is_some() {
+        return Some(rule);
+    }
+    for field in ["window", "buckets", "min_calls"] {
+        if r.is_set(field) {
+            r.contradiction(
+                field,
+                &["failure_count", "failure_rate", "slow_call_rate"],
+                "absent without a windowed condition",
+                "set failure_rate, failure_count or slow_call_rate, or remove it",
+            );
+        }
+    }
+    None
+}
+
+fn average(r: &mut Reader<'_>) -> Option<TripOn> {
+    let average = r.rate("success_average", None);
+    let calls = r.number("success_average_calls", 1, Trip::MAX_CONSECUTIVE).unwrap_or(100);
+    if average.is_none() && r.is_set("success_average_calls") {
+        r.contradiction(
+            "success_average_calls",
+            &["success_average"],
+            "absent without success_average",
+            "set success_average, or remove it",
+        );
+    }
+    average.map(|threshold| TripOn::Average { threshold, calls })
+}
+
+fn window(r: &mut Reader<'_>, default: Option<Window>) -> Window {
+    let buckets = r.number("buckets", 1, u32::from(Window::MAX_BUCKETS));
+    let min_calls = r.number("min_calls", 1, u32::MAX);
+    let window = match r.text("window") {
+        Some(_) => {
+            let buckets = buckets.unwrap_or(10) as u16;
+            let length = r.duration("window", SECOND / 10, 3_600 * SECOND).filter(|length| {
+                let whole = Window::divides(*length, buckets);
+                if !whole {
+                    r.contradiction(
+                        "window",
+                        &["buckets"],
+                        &format!("a whole number of milliseconds for each of {buckets} buckets"),
+                        "change window or buckets",
+                    );
+                }
+                whole
+            });
+            length.map(|length| Window::in_buckets(length, buckets))
+        }
+        None => {
+            if buckets.is_some() {
+                r.contradiction(
+                    "buckets",
+                    &["window"],
+                    "absent with a count window",
+                    "give window as a duration such as \"30s\", or remove buckets",
+                );
+            }
+            r.number("window", 1, Window::MAX_CALLS).map(Window::last)
+        }
+    };
+    let usual = default.unwrap_or(Window::last(10));
+    let mut window = window.unwrap_or(usual);
+    window.min_calls = match window.span {
+        Span::Calls(size) => usual.min_calls.min(size),
+        Span::Time { .. } => usual.min_calls,
+    };
+    if let Some(min) = min_calls {
+        match window.span {
+            Span::Calls(size) if min > size => r.contradiction(
+                "min_calls",
+                &["window"],
+                &format!("at most the calls of `window` ({size})"),
+                "lower min_calls or enlarge window: it could never trip",
+            ),
+            _ => window.min_calls = min,
+        }
+    }
+    window
+}

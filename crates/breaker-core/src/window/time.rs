@@ -1,0 +1,55 @@
+//! The window of the last period.
+
+use super::Tally;
+use crate::clock::Tick;
+
+/// The last period in equal buckets on absolute borders; an event exactly one period old is out.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(super) struct TimeWindow {
+    buckets: Box<[Tally]>,
+    width: u64,
+    /// The number of the newest bucket since the beginning of time.
+    newest: u64,
+    pub(super) sum: Tally,
+}
+
+impl TimeWindow {
+    pub(super) fn new(length: u64, buckets: u16) -> Self {
+        Self {
+            buckets: vec![Tally::default(); usize::from(buckets)].into(),
+            width: length / u64::from(buckets),
+            newest: 0,
+            sum: Tally::default(),
+        }
+    }
+
+    pub(super) fn advance(&mut self, now: Tick) {
+        let number = now.as_nanos() / self.width;
+        let len = self.buckets.len() as u64;
+        let steps = number.saturating_sub(self.newest).min(len);
+        for step in 0..steps {
+            let slot = ((number - step) % len) as usize;
+            let old = std::mem::take(&mut self.buckets[slot]);
+            self.sum.subtract(old);
+        }
+        self.newest = self.newest.max(number);
+    }
+
+    pub(super) fn record(&mut self, failed: bool, slow: bool, now: Tick) {
+        self.advance(now);
+        if self.sum.calls < u32::MAX {
+            let slot = (self.newest % self.buckets.len() as u64) as usize;
+            self.buckets[slot].add(failed, slow);
+            self.sum.add(failed, slow);
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.buckets.fill(Tally::default());
+        self.sum = Tally::default();
+    }
+
+    pub(super) fn same_shape(&self, other: &Self) -> bool {
+        (self.width, self.buckets.len()) == (other.width, other.buckets.len())
+    }
+}
