@@ -11,7 +11,7 @@ use std::time::Duration;
 use http::{Request, Response, StatusCode};
 use portcullis::{
     Chance, CircuitBreaker, CircuitBreakerConfig, CircuitBreakerLayer, EventKind, Jitter,
-    ManualClock, Pace, Percent, State, Tick, http::refusal_of,
+    ManualClock, Pace, Percent, State, Tick, refusal_of,
 };
 use portcullis_tests::loopback::Hits;
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
