@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 use std::hash::Hash;
 
-use breaker_core::{CircuitBreaker, CircuitBreakers, Key, Observe, Outcome, Rejected};
+use breaker_core::{CircuitBreaker, CircuitBreakers, Events, Key, Observe, Outcome, Rejected};
 
 /// Where a layer finds the circuit of a request.
 ///
@@ -24,6 +24,9 @@ pub trait Known {
 
     /// Takes in that the inner service could not be made ready.
     fn record_unready(&self, outcome: Outcome);
+
+    /// The changes from now on, where one circuit decides for all requests.
+    fn subscribe(&self) -> Option<Events>;
 
     /// Has `observer` told what happens from now on.
     fn observe(&self, observer: impl Observe + 'static);
@@ -46,6 +49,10 @@ impl Known for Single {
 
     fn record_unready(&self, outcome: Outcome) {
         self.0.record_unready(outcome);
+    }
+
+    fn subscribe(&self) -> Option<Events> {
+        Some(self.0.subscribe())
     }
 
     fn observe(&self, observer: impl Observe + 'static) {
@@ -91,6 +98,10 @@ impl<F, K: Clone + Display + Eq + Hash> Known for Keyed<F, K> {
 
     /// Nobody knows yet whose request it would have been.
     fn record_unready(&self, _: Outcome) {}
+
+    fn subscribe(&self) -> Option<Events> {
+        None
+    }
 
     fn observe(&self, observer: impl Observe + 'static) {
         self.circuits.observe(observer);

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::task::{Context, Poll};
 
-use breaker_core::{Classify, Permit, Reason, Refuse, Rejected};
+use breaker_core::{Classify, Events, Permit, Reason, Refuse, Rejected};
 use tower_service::Service;
 
 use crate::circuits::{Circuits, Known};
@@ -21,6 +21,8 @@ pub struct CircuitBreakerService<S, C, R, T> {
     classify: C,
     refuse: R,
     asked: Ready,
+    /// Wakes a caller that waits for the inner service when the circuit opens meanwhile.
+    changes: Option<Events>,
 }
 
 /// What `poll_ready` found out, for the next `call` of this very instance.
@@ -38,7 +40,7 @@ pub(crate) enum Ready {
 
 impl<S, C, R, T> CircuitBreakerService<S, C, R, T> {
     pub(crate) const fn new(inner: S, circuits: T, classify: C, refuse: R) -> Self {
-        Self { inner, circuits, classify, refuse, asked: Ready::Unasked }
+        Self { inner, circuits, classify, refuse, asked: Ready::Unasked, changes: None }
     }
 
     /// The service inside.
@@ -74,7 +76,7 @@ impl<S, C, R, T> CircuitBreakerService<S, C, R, T> {
                 if matches!(self.asked, Ready::Failed) {
                     self.asked = Ready::Unasked;
                 }
-                Poll::Pending
+                self.poll_opened(cx)
             }
             Poll::Ready(Ok(())) => {
                 self.asked = Ready::Inner;
@@ -88,6 +90,26 @@ impl<S, C, R, T> CircuitBreakerService<S, C, R, T> {
                 }
                 Poll::Ready(Err(error))
             }
+        }
+    }
+
+    /// Waits for the circuit to open, where the inner service is not ready.
+    fn poll_opened<E>(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), E>>
+    where
+        T: Known,
+    {
+        let Some(changes) = self.changes.take().or_else(|| self.circuits.subscribe()) else {
+            return Poll::Pending;
+        };
+        let changes = self.changes.insert(changes);
+        while changes.poll_next(cx).is_ready() {}
+        // Asked after the waker is in its place: a change in between is not missed.
+        match self.circuits.known_refusal() {
+            Some(rejected) => {
+                self.asked = Ready::Refuses(rejected);
+                Poll::Ready(Ok(()))
+            }
+            None => Poll::Pending,
         }
     }
 
@@ -148,6 +170,7 @@ impl<S: Clone, C: Clone, R: Clone, T: Clone> Clone for CircuitBreakerService<S, 
             classify: self.classify.clone(),
             refuse: self.refuse.clone(),
             asked: Ready::Unasked,
+            changes: None,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! `poll_ready`: of whom it is asked, and what its failures say.
 
-use std::task::Poll;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
 use http::Response;
 use portcullis_breaker::CircuitBreaker;
@@ -268,4 +270,36 @@ fn a_client_that_keeps_failing_to_connect_opens_the_circuit() {
         assert_eq!(totals(&breaker).failures, failures);
     }
     assert_eq!(breaker.state(), State::Open);
+}
+
+struct Counter(AtomicUsize);
+
+impl Wake for Counter {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn who_waits_for_a_stuck_service_is_woken_and_refused_when_the_circuit_opens() {
+    let (breaker, _) = circuit();
+    let inner = Inner::new(Script { ready: vec![Step::Wait; 100], ..Script::answers(200) });
+    let mut service = layer_of(&breaker).layer(inner);
+    let counter = Arc::new(Counter(AtomicUsize::new(0)));
+    let waker = Waker::from(counter.clone());
+    let mut cx = Context::from_waker(&waker);
+    for _ in 0..3 {
+        assert!(Service::<http::Request<()>>::poll_ready(&mut service, &mut cx).is_pending());
+    }
+    assert_eq!(counter.0.load(Ordering::SeqCst), 0);
+    breaker.force_open("maintenance");
+    assert_eq!(counter.0.load(Ordering::SeqCst), 1, "woken once, however often it was polled");
+    assert_eq!(poll_ready(&mut service), Poll::Ready(Ok(())));
+    assert_eq!(rejected(&finish(service.call(request()))).0, Reason::ForcedOpen);
+    // Released, it waits for the inner service again.
+    breaker.release();
+    assert!(poll_ready(&mut service).is_pending());
+    // One that is dropped while it waits is nobody's business.
+    drop(service);
+    breaker.force_open("again");
 }
