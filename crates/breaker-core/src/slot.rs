@@ -195,17 +195,19 @@ impl Slot {
         let observers = self.around.observers();
         let wanted = observers.as_ref().map_or(Interest::NOTHING, Observers::interest);
         let (mut done, mut news) = (Transitions::new(), News::default());
-        let (answer, changed) = {
+        let (answer, changed, circuit) = {
             let mut core = lock(&self.core);
             let answer = step(&mut core, &mut done, &mut news, wanted);
             let changed = self.take_down(&core, &done, &mut news);
-            (answer, changed)
+            (answer, changed, observers.as_ref().map(|_| core.config.name))
         };
         if changed {
             self.around.history.wake();
         }
-        let told = observers
-            .map_or(Ok(()), |observers| self.tell(&observers, &core_name(&self.core), &news));
+        let told = match observers.zip(circuit) {
+            Some((observers, circuit)) => self.tell(&observers, &circuit, &news),
+            None => Ok(()),
+        };
         if done.iter().any(|transition| transition.to == State::HalfOpen) {
             // A strategy of the user's names its first share.
             self.consult();
@@ -311,10 +313,6 @@ impl Slot {
     fn has(&self, hint: u8) -> bool {
         self.hints.load(Ordering::Acquire) & hint != 0
     }
-}
-
-fn core_name(core: &Mutex<Core>) -> Name {
-    lock(core).config.name
 }
 
 impl Core {
