@@ -15,13 +15,13 @@ use crate::clock::{Clock, MonotonicClock, Tick};
 use crate::config::CircuitBreakerConfig;
 use crate::events::{Change, Events};
 use crate::explain::Snapshot;
-use crate::machine::Refusal;
+use crate::machine::{Machine, Refusal};
 use crate::name::Name;
 use crate::observe::{EventKind, Interest, Observe};
 use crate::outcome::Outcome;
 use crate::pace::Chance;
 use crate::rejected::Rejected;
-use crate::slot::{Slot, Surroundings};
+use crate::slot::{Core, License, Slot, Surroundings};
 use crate::state::State;
 use crate::strategy::GateVerdict;
 
@@ -42,9 +42,14 @@ use tell::{Before, checked, refuse, rejected, tell_settled};
 /// let refusal = breaker.try_acquire().unwrap_err();
 /// assert!(refusal.retry_after().is_some());
 /// ```
-#[derive(Clone)]
+///
+/// A handle costs no reference count: clones are counted by thread, and so is their end. The
+/// circuit lives as long as a handle of it does; a [`Permit`] that outlives the last one says
+/// nothing any more.
 pub struct CircuitBreaker {
-    slot: Arc<Slot>,
+    slot: &'static Slot,
+    /// Whether this handle is meant to stay: see [`CircuitBreaker::keep`].
+    keeps: bool,
 }
 
 impl CircuitBreaker {
@@ -69,7 +74,7 @@ impl CircuitBreaker {
         seed: u64,
     ) -> Self {
         let now = clock.now();
-        let around = Arc::new(Surroundings::new(Arc::new(clock)));
+        let around = Arc::new(Surroundings::new(clock));
         Self::in_surroundings(Arc::new(config), Chance::seeded(seed), around, None, now)
     }
 
@@ -77,10 +82,22 @@ impl CircuitBreaker {
         config: Arc<CircuitBreakerConfig>,
         chance: Chance,
         around: Arc<Surroundings>,
-        partition: Option<Name>,
+        partition: Option<Box<str>>,
         now: Tick,
     ) -> Self {
-        Self { slot: Arc::new(Slot::new(config, chance, around, partition, now)) }
+        let machine = Machine::new(&config, chance).begun_at(now);
+        let slot = Slot::with(Core::new(machine, config, around, partition));
+        Self { slot, keeps: true }
+    }
+
+    /// A clone that is meant to stay, as the handle is that [`new`](Self::new) makes.
+    ///
+    /// While one of these lives, clones come and go without anybody looking whether they are the
+    /// last. What is cloned for each call, such as a service, should hold one where it is made.
+    #[must_use]
+    pub fn keep(&self) -> Self {
+        self.slot.cloned(true);
+        Self { slot: self.slot, keeps: true }
     }
 
     /// Asks for admission, and notes the time: for calls that begin now.
@@ -98,17 +115,38 @@ impl CircuitBreaker {
     ///
     /// # Errors
     /// A [`Rejected`], which says why and when to come back.
+    #[inline]
     pub fn try_acquire_unstamped(&self) -> Result<Permit, Rejected> {
+        match self.acquire_at_once() {
+            Some(permit) => Ok(permit),
+            None => self.acquire_slowly(),
+        }
+    }
+
+    /// A permit, where that takes nothing but a look.
+    #[inline]
+    pub(crate) fn acquire_at_once(&self) -> Option<Permit> {
+        self.slot.admit_at_once().map(|epoch| Permit::new(self.slot, epoch))
+    }
+
+    #[cold]
+    fn acquire_slowly(&self) -> Result<Permit, Rejected> {
+        if let Ok(Some(rejected)) = self.slot.known_refusal() {
+            return Err(self.refuse_known(rejected));
+        }
         let gated = self.slot.is_gated();
         let gate = if gated { self.slot.ask_gate() } else { GateVerdict::Admit };
         let now = self.slot.now_unless_at_rest();
-        let (admitted, told) = self.slot.step_quietly(|core, done, news, wanted| {
+        let stepped = self.slot.step_quietly(|inner, done, news, wanted| {
+            let core = inner.living();
             let admitted = core.machine.admit_past(gate, &core.config, now, done);
             news.add(wanted, || checked(core, admitted.is_ok()), Interest::STEPS);
             admitted.map_err(|refusal| refuse(core, refusal, news, wanted))
         });
-        let permit = admitted.map(|ticket| Permit::new(self.clone(), ticket));
-        if let Err(panic) = told {
+        let permit = stepped.answer.map(|ticket| {
+            Permit::new(self.slot, License::permit(stepped.epoch, ticket.role_bits()))
+        });
+        if let Err(panic) = stepped.told {
             // An observer's: the permit that was just made goes back, and says nothing.
             let _guard = permit.map(|permit| permit.guard_as(Outcome::Ignored));
             std::panic::resume_unwind(panic);
@@ -121,12 +159,18 @@ impl CircuitBreaker {
     ///
     /// `None` also where it depends on the call: half-open, or where not all calls are refused.
     #[must_use]
+    #[inline]
     pub fn known_refusal(&self) -> Option<Rejected> {
-        if self.slot.is_at_rest() {
-            return None;
+        if self.slot.is_at_rest() { None } else { self.find_refusal() }
+    }
+
+    #[cold]
+    fn find_refusal(&self) -> Option<Rejected> {
+        if let Ok(known) = self.slot.known_refusal() {
+            return known;
         }
-        let now = self.slot.around.clock.now();
-        self.slot.with_core(|core| {
+        let now = self.slot.now();
+        self.slot.see(|core| {
             let refusal = core.machine.known_refusal(&core.config, now)?;
             Some(rejected(core, refusal))
         })
@@ -134,6 +178,9 @@ impl CircuitBreaker {
 
     /// Gives a refusal that [`known_refusal`](Self::known_refusal) announced, and counts it.
     pub fn refuse_known(&self, rejected: Rejected) -> Rejected {
+        if self.slot.refused_at_once() {
+            return rejected;
+        }
         // Only those who are told care when it was.
         let now = self.slot.now_if_observed();
         self.slot.step(|core, _, news, wanted| {
@@ -157,7 +204,7 @@ impl CircuitBreaker {
 
     /// Takes in the outcome of a call that took `duration`, for which nobody asked admission.
     pub fn record_timed(&self, outcome: Outcome, duration: Duration) {
-        let now = self.slot.around.clock.now();
+        let now = self.slot.now();
         self.slot.take_in(|core, done, news, wanted| {
             let before = Before::of(core);
             let settled = core.machine.record(&core.config, outcome, Some(duration), now, done);
@@ -167,7 +214,7 @@ impl CircuitBreaker {
 
     /// Takes in that the callee could not even be made ready: evidence, but never a trial.
     pub fn record_unready(&self, outcome: Outcome) {
-        let now = self.slot.around.clock.now();
+        let now = self.slot.now();
         self.slot.take_in(|core, done, news, wanted| {
             let before = Before::of(core);
             let settled = core.machine.unready(&core.config, outcome, now, done);
@@ -178,7 +225,10 @@ impl CircuitBreaker {
     /// The state, right for the present time even if there was no call for hours.
     #[must_use]
     pub fn state(&self) -> State {
-        let now = self.slot.now_unless_at_rest();
+        if self.slot.is_at_rest() {
+            return State::Closed;
+        }
+        let now = self.slot.now();
         self.slot.step(|core, done, _, _| {
             core.machine.advance(&core.config, now, done);
             core.machine.state()
@@ -188,15 +238,11 @@ impl CircuitBreaker {
     /// All figures, right for the present time.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let now = self.slot.around.clock.now();
-        let observed = self.slot.around.is_observed();
-        let mut snapshot = self.slot.step(|core, done, _, _| {
+        let now = self.slot.now();
+        self.slot.step(|core, done, _, _| {
             core.machine.advance(&core.config, now, done);
             core.snapshot()
-        });
-        snapshot.successes_counted |= observed;
-        snapshot.partition = self.slot.partition();
-        snapshot
+        })
     }
 
     /// One sentence: why the circuit is as it is, and when that changes.
@@ -208,40 +254,45 @@ impl CircuitBreaker {
     /// The name of the circuit.
     #[must_use]
     pub fn name(&self) -> Name {
-        self.slot.with_core(|core| core.config.name)
+        self.slot.see(|core| core.config.name)
     }
 
     /// Has `observer` told what happens from now on, for all clones of the handle.
     pub fn observe(&self, observer: impl Observe + 'static) {
-        self.slot.around.observe(Arc::new(observer));
+        self.around().observe(Arc::new(observer));
     }
 
     /// The changes from now on, as a stream.
     #[must_use]
     pub fn subscribe(&self) -> Events {
-        self.slot.around.history.subscribe()
+        self.around().history.subscribe()
     }
 
     /// The last changes, oldest first, up to 256.
     #[must_use]
     pub fn recent_changes(&self) -> Vec<Change> {
-        self.slot.around.history.recent()
+        self.around().history.recent()
     }
 
     /// Whether this and `other` are the same circuit.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.slot, &other.slot)
+        std::ptr::eq(self.slot, other.slot)
+    }
+
+    /// Whether this circuit gave the permit.
+    #[must_use]
+    pub fn gave(&self, permit: &Permit) -> bool {
+        std::ptr::eq(self.slot, permit.slot()) && self.slot.knows(permit.word())
     }
 
     /// What others of its kind are made of.
     pub(crate) fn make(&self) -> (Arc<CircuitBreakerConfig>, Arc<Surroundings>) {
-        let config = self.slot.with_core(|core| core.config.clone());
-        (config, self.slot.around.clone())
+        self.slot.see(|core| (core.config.clone(), core.around.clone()))
     }
 
     pub(crate) fn is_only_handle(&self) -> bool {
-        Arc::strong_count(&self.slot) == 1
+        self.slot.has_one_handle()
     }
 
     pub(crate) fn equals_new(
@@ -250,12 +301,31 @@ impl CircuitBreaker {
         now: Tick,
         forget_after: Duration,
     ) -> bool {
-        self.slot.with_core(|core| {
-            core.strategy.is_none()
-                && core.gate.is_none()
+        self.slot.see(|core| {
+            core.strategy().is_none()
+                && core.gate().is_none()
                 && Arc::ptr_eq(&core.config, config)
                 && core.machine.equals_new(now, forget_after)
         })
+    }
+
+    fn around(&self) -> Arc<Surroundings> {
+        self.make().1
+    }
+}
+
+impl Clone for CircuitBreaker {
+    #[inline]
+    fn clone(&self) -> Self {
+        self.slot.cloned(false);
+        Self { slot: self.slot, keeps: false }
+    }
+}
+
+impl Drop for CircuitBreaker {
+    #[inline]
+    fn drop(&mut self) {
+        self.slot.dropped(self.keeps);
     }
 }
 

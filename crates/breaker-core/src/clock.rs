@@ -1,8 +1,9 @@
 //! Time as a value that is handed in: [`Tick`], the [`Clock`] trait and its clocks.
 
+use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// A moment, in whole nanoseconds since its clock was made.
@@ -73,23 +74,36 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 /// The machine's monotonic clock, the one for production.
 #[derive(Clone, Copy, Debug)]
 pub struct MonotonicClock {
-    origin: Instant,
+    /// In nanoseconds of the process, so that it can be kept in one word.
+    origin: u64,
 }
 
 impl MonotonicClock {
     /// A clock that begins now.
-    #[allow(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
     #[must_use]
     pub fn new() -> Self {
-        Self { origin: Instant::now() }
+        Self { origin: nanos_of_process() }
     }
 }
 
 impl Clock for MonotonicClock {
-    #[allow(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
     fn now(&self) -> Tick {
-        Tick::ZERO.after(Instant::now().saturating_duration_since(self.origin))
+        Tick::from_nanos(nanos_of_process().saturating_sub(self.origin))
     }
+}
+
+/// Nanoseconds since somebody first asked in this process.
+#[allow(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
+pub(crate) fn nanos_of_process() -> u64 {
+    static BEGINNING: OnceLock<Instant> = OnceLock::new();
+    let now = Instant::now();
+    let passed = now.saturating_duration_since(*BEGINNING.get_or_init(|| now));
+    passed.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(passed.subsec_nanos()))
+}
+
+/// When this clock began, if it is a [`MonotonicClock`].
+pub(crate) fn origin_of(clock: &(impl Clock + 'static)) -> Option<u64> {
+    (clock as &dyn Any).downcast_ref::<MonotonicClock>().map(|clock| clock.origin)
 }
 
 impl Default for MonotonicClock {

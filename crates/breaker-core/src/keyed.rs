@@ -6,21 +6,22 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::breaker::CircuitBreaker;
+use crate::breaker::{CircuitBreaker, Permit};
 use crate::clock::{Clock, MonotonicClock};
 use crate::config::CircuitBreakerConfig;
 use crate::events::Events;
 use crate::name::Name;
 use crate::observe::Observe;
 use crate::pace::Chance;
+use crate::rejected::Rejected;
 use crate::slot::Surroundings;
 use crate::sync::{Mutex, lock};
 
 /// One circuit per key, all of the same configuration.
 ///
 /// The map is bounded. When it is full, a new key takes the place of a circuit that equals a new
-/// one: closed, without failures in its evidence (or with none for a quarter of an hour), held by
-/// nobody. It looks at eight places, each time further on; where it finds none, the key shares
+/// one: closed, without failures in its evidence (or with none for a quarter of an hour), with no
+/// handle outside of the map; calls of it that are out say nothing then. It looks at eight places, each time further on; where it finds none, the key shares
 /// one overflow circuit with others like it. So no flood of keys makes the map forget a circuit
 /// that is open, and an arrival costs the same however large the map is. Keys are hashed with a
 /// random seed, since attackers choose keys.
@@ -89,7 +90,7 @@ impl<K: Clone + Display + Eq + Hash> CircuitBreakers<K> {
         capacity: usize,
         clock: impl Clock + 'static,
     ) -> Self {
-        Self::build(Arc::new(config), capacity, Arc::new(Surroundings::new(Arc::new(clock))))
+        Self::build(Arc::new(config), capacity, Arc::new(Surroundings::new(clock)))
     }
 
     /// Up to about `capacity` circuits with the configuration, the clock and the observers of
@@ -110,7 +111,7 @@ impl<K: Clone + Display + Eq + Hash> CircuitBreakers<K> {
         let circuit = |seed: u64, label: &str| {
             let chance = Chance::seeded(hasher.hash_one(seed));
             let (config, around) = (config.clone(), around.clone());
-            CircuitBreaker::in_surroundings(config, chance, around, Some(Name::cut(label)), now)
+            CircuitBreaker::in_surroundings(config, chance, around, Some(label.into()), now)
         };
         let shard = |number: usize| {
             Mutex::new(Shard {
@@ -133,6 +134,29 @@ impl<K: Clone + Display + Eq + Hash> CircuitBreakers<K> {
         }
     }
 
+    /// Asks the circuit of this key for admission, as
+    /// [`try_acquire_unstamped`](CircuitBreaker::try_acquire_unstamped) does, without a handle of
+    /// it where that takes nothing but a look.
+    ///
+    /// # Errors
+    /// A [`Rejected`], which says why and when to come back.
+    pub fn try_acquire_unstamped(&self, key: &K) -> Result<Permit, Rejected> {
+        let shared = &*self.shared;
+        let number = shared.hasher.hash_one(key) as usize % SHARDS;
+        let circuit = {
+            let shard = lock(&shared.shards[number]);
+            shard.places.get(key).map(|&place| {
+                let circuit = &shard.entries[place].1;
+                circuit.acquire_at_once().ok_or_else(|| circuit.clone())
+            })
+        };
+        match circuit {
+            Some(Ok(permit)) => Ok(permit),
+            Some(Err(circuit)) => circuit.try_acquire_unstamped(),
+            None => self.get(key).try_acquire_unstamped(),
+        }
+    }
+
     /// The circuit of this key, or the overflow circuit where there is no place.
     #[must_use]
     pub fn get(&self, key: &K) -> CircuitBreaker {
@@ -145,7 +169,7 @@ impl<K: Clone + Display + Eq + Hash> CircuitBreakers<K> {
             }
         }
         // The label of a key is the user's code, and so is the clock: not under the lock.
-        let label = Name::cut(&key.to_string());
+        let label: Box<str> = Name::cut(&key.to_string()).as_str().into();
         let now = shared.around.clock.now();
         let mut shard = lock(&shared.shards[number]);
         if let Some(&place) = shard.places.get(key) {

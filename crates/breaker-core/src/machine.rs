@@ -9,6 +9,7 @@ mod lull;
 mod operate;
 mod report;
 mod settle;
+mod shell;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub(crate) use crate::window::Lull;
 pub(crate) use half_open::HalfOpen;
 pub use operate::{IllegalTransition, Override, Saved};
 pub use settle::{Advice, Settled};
+pub(crate) use shell::Standing;
 
 /// The state machine of one circuit.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]

@@ -80,6 +80,21 @@ pub enum Condition {
 }
 
 impl Condition {
+    /// All of them, in their order.
+    pub(crate) const ALL: [Self; 11] = [
+        Self::ConsecutiveFailures,
+        Self::FailureCount,
+        Self::FailureRate,
+        Self::SlowCallRate,
+        Self::SuccessAverage,
+        Self::Strategy,
+        Self::TrialFailed,
+        Self::StayElapsed,
+        Self::RampRelapsed,
+        Self::Forced,
+        Self::Restored,
+    ];
+
     /// The reason text of events and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

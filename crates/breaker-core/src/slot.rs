@@ -1,90 +1,72 @@
-//! Where the state of a circuit lives, and the one door to it.
+//! Where the state of a circuit lives: [`Slot`].
+//!
+//! A slot is stable memory, used by one circuit after the other. A call on a healthy circuit only
+//! reads it: the [`License`] says that the arrival is admitted, and at the end that a success says
+//! nothing, or that it may be noted by thread and taken in later. Whatever else happens takes the
+//! lock and goes through the machine, which then issues the license anew.
+//!
+//! ```text
+//!  license ── ADMITS ──> permit with its epoch          REFUSES ──> until, cause, name: no lock
+//!     |                        |                            |
+//!     |                 success, same epoch            noted by thread
+//!     |                  IDLE: nothing                      |
+//!     |                  ADDS: noted by thread ─────────────┤
+//!     |                        | anything else              |
+//!     └──── issued by ──── lock: fold what is noted, step the machine, write history, publish
+//! ```
+
+mod arena;
+mod around;
+mod inner;
+mod license;
+mod local;
+mod names;
+mod words;
 
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-use crate::clock::{Clock, Tick};
-use crate::config::{CircuitBreakerConfig, Recovery};
-use crate::events::{Change, History};
-use crate::explain::{RampPhase, Snapshot};
-use crate::machine::{Advice, Machine};
+use crate::clock::Tick;
+use crate::events::Change;
+use crate::machine::Advice;
 use crate::name::Name;
-use crate::observe::{Event, EventKind, Interest, Observe, Observers};
-use crate::pace::Chance;
+use crate::observe::{Event, EventKind, Interest, Observers};
 use crate::percent::Percent;
+use crate::rejected::Rejected;
 use crate::state::{State, Transitions};
-use crate::strategy::{DependencyGate, GateVerdict, Strategy};
-use crate::sync::{AtomicU8, Mutex, Ordering, lock};
+use crate::strategy::GateVerdict;
+use crate::sync::{AtomicU32, Mutex, Ordering, lock};
 
-/// What all circuits of one family share: clock, observers, history.
-pub(crate) struct Surroundings {
-    pub(crate) clock: Arc<dyn Clock>,
-    observers: Mutex<Observers>,
-    pub(crate) history: Arc<History>,
-    /// Whether there are observers at all, so that nobody takes a lock to find none.
-    observed: AtomicU8,
-}
+use arena::ARENA;
+pub(crate) use around::Surroundings;
+pub(crate) use inner::Core;
+use inner::Inner;
+pub(crate) use license::License;
+use local::{Local, Table, with_local};
+use words::Words;
 
-impl Surroundings {
-    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self {
-            clock,
-            observers: Mutex::new(Observers::default()),
-            history: Arc::new(History::new()),
-            observed: AtomicU8::new(0),
-        }
-    }
+/// What an observer panicked with, if one did.
+pub(crate) type Told = Result<(), Box<dyn Any + Send>>;
 
-    pub(crate) fn observe(&self, observer: Arc<dyn Observe>) {
-        let mut observers = lock(&self.observers);
-        *observers = observers.and(observer);
-        self.observed.store(1, Ordering::Release);
-    }
-
-    /// The observers, if there are any.
-    fn observers(&self) -> Option<Observers> {
-        (self.observed.load(Ordering::Acquire) != 0).then(|| lock(&self.observers).clone())
-    }
-
-    pub(crate) fn is_observed(&self) -> bool {
-        self.observed.load(Ordering::Acquire) != 0
-    }
-}
-
-/// One circuit.
+/// The place of one circuit.
 pub(crate) struct Slot {
-    core: Mutex<Core>,
-    pub(crate) around: Arc<Surroundings>,
-    partition: Option<Name>,
-    /// What can be known without the lock.
-    hints: AtomicU8,
+    words: Words,
+    /// Handles that are meant to stay.
+    keepers: AtomicU32,
+    inner: Mutex<Inner>,
+    /// Its place in the tables of threads.
+    place: usize,
 }
 
-/// What the lock guards.
-pub(crate) struct Core {
-    pub(crate) machine: Machine,
-    pub(crate) config: Arc<CircuitBreakerConfig>,
-    /// The configuration as it was given, before a strategy was swapped in.
-    pub(crate) given: Arc<CircuitBreakerConfig>,
-    pub(crate) version: u64,
-    pub(crate) strategy: Option<Arc<dyn Strategy>>,
-    /// Asked for outside of the lock: it is the user's code.
-    pub(crate) strategy_name: Option<&'static str>,
-    pub(crate) gate: Option<Arc<dyn DependencyGate>>,
+/// What came of a step.
+pub(crate) struct Stepped<T> {
+    pub(crate) answer: T,
+    /// The epoch in force after it.
+    pub(crate) epoch: u64,
+    pub(crate) told: Told,
 }
-
-/// The answers do not depend on the time just now.
-const AT_REST: u8 = 1;
-/// The evidence needs to know when a call ends.
-const BY_TIME: u8 = 2;
-/// The evidence needs to know how long a call took.
-const BY_DURATION: u8 = 4;
-/// A strategy of the user's decides.
-const CUSTOM: u8 = 8;
-/// A gate is asked before each admission.
-const GATED: u8 = 16;
 
 /// What happened in one step, to be told once the lock has been let go.
 #[derive(Default)]
@@ -107,57 +89,273 @@ impl News {
     }
 }
 
+// ===== who lives here =====
+
 impl Slot {
-    pub(crate) fn new(
-        config: Arc<CircuitBreakerConfig>,
-        chance: Chance,
-        around: Arc<Surroundings>,
-        partition: Option<Name>,
-        now: Tick,
-    ) -> Self {
-        let core = Core {
-            machine: Machine::new(&config, chance).begun_at(now),
-            given: config.clone(),
-            config,
-            version: 0,
-            strategy: None,
-            strategy_name: None,
-            gate: None,
-        };
-        let hints = AtomicU8::new(core.hints());
-        Self { core: Mutex::new(core), around, partition, hints }
+    /// A slot in which no circuit lives.
+    fn vacant(place: usize) -> Self {
+        Self {
+            words: Words::default(),
+            keepers: AtomicU32::new(0),
+            inner: Mutex::new(Inner::default()),
+            place,
+        }
+    }
+
+    /// A slot in which this circuit lives, with one handle that is meant to stay.
+    pub(crate) fn with(core: Core) -> &'static Self {
+        let slot = ARENA.take();
+        slot.begin(core);
+        slot
+    }
+
+    fn begin(&self, core: Core) {
+        let mut inner = lock(&self.inner);
+        inner.era.begin(&core.machine);
+        inner.core = Some(core);
+        inner.orphaned = false;
+        inner.count_handle(1);
+        self.keepers.store(1, Ordering::Relaxed);
+        self.words.publish(&mut inner);
+    }
+
+    /// One handle more; one that is meant to stay, if `keeps`.
+    #[inline]
+    pub(crate) fn cloned(&'static self, keeps: bool) {
+        if keeps && self.keepers.fetch_add(1, Ordering::AcqRel) == 0 {
+            self.orphan();
+        }
+        if with_local(|local| local.cloned(self)) != Some(true) {
+            self.count_slowly(1);
+        }
+    }
+
+    /// One handle less.
+    #[inline]
+    pub(crate) fn dropped(&'static self, kept: bool) {
+        if with_local(|local| local.dropped(self)) != Some(true) {
+            self.count_slowly(-1);
+        }
+        if kept && self.keepers.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.orphan();
+        }
+        // Without one that is meant to stay, each that goes may be the last.
+        if self.words.license().has(License::ORPHANED) {
+            self.end_if_unused();
+        }
+    }
+
+    #[cold]
+    fn count_slowly(&'static self, by: i64) {
+        let seated = with_local(|local| local.seat(self).then(|| local.table())).flatten();
+        let mut inner = lock(&self.inner);
+        inner.count_handle(by);
+        if let Some(table) = seated {
+            // It may have been full.
+            inner.collect_handles(self.place, table);
+        }
+    }
+
+    /// Notes whether there is a handle that is meant to stay.
+    #[cold]
+    fn orphan(&self) {
+        let mut inner = lock(&self.inner);
+        // As it is by now, whoever came here first.
+        inner.orphaned = self.keepers.load(Ordering::Acquire) == 0;
+        self.words.publish(&mut inner);
+    }
+
+    /// Ends the circuit if it has no handle left.
+    #[cold]
+    fn end_if_unused(&'static self) {
+        if let Some(ended) = self.end() {
+            ARENA.give_back(self);
+            // The clock, observers and strategies in it are the user's code: not under the lock.
+            drop(ended);
+        }
+    }
+
+    fn end(&self) -> Option<Core> {
+        let mut inner = lock(&self.inner);
+        if inner.core.is_none() || inner.handles(self.place) > 0 {
+            return None;
+        }
+        self.words.withdraw();
+        inner.core.take()
+    }
+
+    /// Whether there is one handle only.
+    pub(crate) fn has_one_handle(&self) -> bool {
+        lock(&self.inner).handles(self.place) == 1
+    }
+
+    fn enter(&self, table: &'static Table) {
+        lock(&self.inner).enter(table);
+    }
+
+    fn leave(&self, table: &'static Table) {
+        lock(&self.inner).leave(self.place, table);
+    }
+}
+
+// ===== without the lock =====
+
+impl Slot {
+    pub(crate) fn license(&self) -> License {
+        self.words.license()
+    }
+
+    /// Admits an arrival, where that takes nothing but a look.
+    #[inline]
+    pub(crate) fn admit_at_once(&self) -> Option<u64> {
+        let license = self.words.license();
+        license.has(License::ADMITS).then(|| license.evidence())
+    }
+
+    /// Takes in a success of a call that began at `began`, where that takes no lock.
+    #[inline]
+    pub(crate) fn success_at_once(&self, permit: u64, began: Option<Tick>) -> bool {
+        let license = self.words.license();
+        if license.evidence() != permit || !license.has(License::IDLE | License::ADDS) {
+            return false;
+        }
+        if license.has(License::UNTIL | License::SLOW) && !self.is_plain(license, began) {
+            return false;
+        }
+        license.has(License::IDLE) || with_local(|local| local.success(self, license)) == Some(true)
+    }
+
+    /// Whether the license holds at this time, for a call that began then.
+    fn is_plain(&self, license: License, began: Option<Tick>) -> bool {
+        let timed = license.has(License::UNTIL) || began.is_some();
+        if !timed {
+            return true;
+        }
+        // The clock of somebody else is asked outside, in the step that follows.
+        let Some(now) = self.words.own_clock(license) else { return false };
+        let slow = license.has(License::SLOW)
+            && began.is_some_and(|began| now.since(began) >= self.words.slow_after());
+        !slow && (!license.has(License::UNTIL) || now < self.words.until())
+    }
+
+    /// Has this thread note successes or refusals from now on, where the license allows it.
+    #[cold]
+    pub(crate) fn begin_to_note(&'static self) {
+        with_local(|local| self.begin_to_note_in(local));
+    }
+
+    fn begin_to_note_in(&'static self, local: &Local) {
+        if local.seat(self) {
+            let mut inner = lock(&self.inner);
+            let license = self.words.license();
+            inner.restart(self.place, local.table(), license);
+        }
+    }
+
+    /// The refusal that every arrival gets just now; `Err` where only the lock tells.
+    pub(crate) fn known_refusal(&self) -> Result<Option<Rejected>, ()> {
+        self.words.known_refusal()
+    }
+
+    /// Notes a refusal that was given; `false` where that takes the lock.
+    pub(crate) fn refused_at_once(&'static self) -> bool {
+        let license = self.words.license();
+        if !license.has(License::REFUSES) {
+            return false;
+        }
+        let noted = || with_local(|local| local.refusal(self, license)) == Some(true);
+        noted() || {
+            self.begin_to_note();
+            noted()
+        }
+    }
+
+    /// The present moment.
+    pub(crate) fn now(&self) -> Tick {
+        match self.words.own_clock(self.license()) {
+            Some(now) => now,
+            // Not under the lock: it is the user's code.
+            None => self.around().map_or(Tick::ZERO, |around| around.clock.now()),
+        }
     }
 
     /// The present moment, or the beginning of time where nobody will look at it.
     pub(crate) fn now_unless_at_rest(&self) -> Tick {
         // An observer is told when things happen.
-        let idle = self.is_at_rest() && !self.around.is_observed();
-        if idle { Tick::ZERO } else { self.around.clock.now() }
+        let license = self.license();
+        let idle = license.has(License::AT_REST) && !license.has(License::OBSERVED);
+        if idle { Tick::ZERO } else { self.now() }
     }
 
     /// The present moment, or the beginning of time where nobody is told of it.
     pub(crate) fn now_if_observed(&self) -> Tick {
-        if self.around.is_observed() { self.around.clock.now() } else { Tick::ZERO }
+        if self.license().has(License::OBSERVED) { self.now() } else { Tick::ZERO }
     }
 
     /// Whether the circuit is closed, and no order will change that by itself.
     pub(crate) fn is_at_rest(&self) -> bool {
-        self.has(AT_REST)
+        self.license().has(License::AT_REST)
     }
 
     /// Whether the end of a call that went well must be timed; one that went wrong always is.
     pub(crate) fn times_successes(&self, stamped: bool) -> bool {
-        let durations = self.has(BY_DURATION) || self.has(CUSTOM);
-        let observed = self.around.is_observed();
-        !self.has(AT_REST) || self.has(BY_TIME) || observed || stamped && durations
-    }
-
-    pub(crate) const fn partition(&self) -> Option<Name> {
-        self.partition
+        let license = self.license();
+        !license.has(License::AT_REST)
+            || license.has(License::BY_TIME | License::OBSERVED)
+            || stamped && license.has(License::SLOW | License::CUSTOM)
     }
 
     pub(crate) fn is_gated(&self) -> bool {
-        self.has(GATED)
+        self.license().has(License::GATED)
+    }
+}
+
+// ===== under the lock =====
+
+impl Slot {
+    /// Does one step under the lock, and tells about it afterwards.
+    ///
+    /// `step` may read, change the machine, and add news; it runs no code of the user's.
+    pub(crate) fn step_quietly<T>(
+        &self,
+        step: impl FnOnce(&mut Inner, &mut Transitions, &mut News, Interest) -> T,
+    ) -> Stepped<T> {
+        let observers = self.observers();
+        let wanted = observers.as_ref().map_or(Interest::NOTHING, Observers::interest);
+        let (mut done, mut news) = (Transitions::new(), News::default());
+        let (answer, changed, circuit, epoch) = {
+            let mut inner = lock(&self.inner);
+            inner.fold(self.place, &mut done);
+            let answer = step(&mut inner, &mut done, &mut news, wanted);
+            let changed = take_down(&inner, &done, &mut news);
+            self.words.publish(&mut inner);
+            let circuit = observers.as_ref().and_then(|_| Circuit::of(&inner));
+            (answer, changed, circuit, inner.epoch())
+        };
+        if let Some(around) = changed {
+            around.history.wake();
+        }
+        let told = match observers.zip(circuit) {
+            Some((observers, circuit)) => circuit.tell(&observers, &news),
+            None => Ok(()),
+        };
+        if done.iter().any(|transition| transition.to == State::HalfOpen) {
+            // A strategy of the user's names its first share.
+            self.consult();
+        }
+        Stepped { answer, epoch, told }
+    }
+
+    /// The same with the circuit that lives here, for those who hold a handle of it.
+    pub(crate) fn step<T>(
+        &self,
+        step: impl FnOnce(&mut Core, &mut Transitions, &mut News, Interest) -> T,
+    ) -> T {
+        let stepped = self.step_quietly(|inner, done, news, wanted| {
+            step(inner.living(), done, news, wanted)
+        });
+        go_on(stepped.told);
+        stepped.answer
     }
 
     /// Takes an outcome in by one step, and asks the user's strategy what follows; only then does
@@ -166,115 +364,59 @@ impl Slot {
         &self,
         step: impl FnOnce(&mut Core, &mut Transitions, &mut News, Interest),
     ) {
-        let ((), told) = self.step_quietly(step);
+        let stepped = self.step_quietly(|inner, done, news, wanted| {
+            step(inner.living(), done, news, wanted);
+        });
         self.consult();
-        if let Err(panic) = told {
-            resume_unwind(panic);
+        go_on(stepped.told);
+    }
+
+    /// Looks at the circuit that lives here, if one does.
+    pub(crate) fn look<T>(&self, read: impl FnOnce(&Core) -> T) -> Option<T> {
+        lock(&self.inner).core.as_ref().map(read)
+    }
+
+    /// The same for those who hold a handle of it.
+    pub(crate) fn see<T>(&self, read: impl FnOnce(&Core) -> T) -> T {
+        read(lock(&self.inner).living())
+    }
+
+    /// Whether the permit is one of the circuit that lives here.
+    pub(crate) fn knows(&self, permit: u64) -> bool {
+        lock(&self.inner).ticket(permit).is_some()
+    }
+
+    /// What the family of the circuit shares.
+    pub(crate) fn around(&self) -> Option<Arc<Surroundings>> {
+        self.look(|core| core.around.clone())
+    }
+
+    /// Issues the license anew, if the circuit belongs to this family.
+    fn refresh(&self, family: &Arc<Surroundings>) {
+        let mut inner = lock(&self.inner);
+        if inner.core.as_ref().is_some_and(|core| Arc::ptr_eq(&core.around, family)) {
+            self.words.publish(&mut inner);
         }
     }
 
-    /// Does one step under the lock, and tells about it afterwards.
-    ///
-    /// `step` may read, change the machine, and add news; it runs no code of the user's.
-    pub(crate) fn step<T>(
-        &self,
-        step: impl FnOnce(&mut Core, &mut Transitions, &mut News, Interest) -> T,
-    ) -> T {
-        let (answer, told) = self.step_quietly(step);
-        if let Err(panic) = told {
-            resume_unwind(panic);
-        }
-        answer
-    }
-
-    /// The same, for where a panic of an observer must not go on.
-    pub(crate) fn step_quietly<T>(
-        &self,
-        step: impl FnOnce(&mut Core, &mut Transitions, &mut News, Interest) -> T,
-    ) -> (T, Result<(), Box<dyn Any + Send>>) {
-        let observers = self.around.observers();
-        let wanted = observers.as_ref().map_or(Interest::NOTHING, Observers::interest);
-        let (mut done, mut news) = (Transitions::new(), News::default());
-        let (answer, changed, circuit) = {
-            let mut core = lock(&self.core);
-            let answer = step(&mut core, &mut done, &mut news, wanted);
-            let changed = self.take_down(&core, &done, &mut news);
-            (answer, changed, observers.as_ref().map(|_| core.config.name))
-        };
-        if changed {
-            self.around.history.wake();
-        }
-        let told = match observers.zip(circuit) {
-            Some((observers, circuit)) => self.tell(&observers, &circuit, &news),
-            None => Ok(()),
-        };
-        if done.iter().any(|transition| transition.to == State::HalfOpen) {
-            // A strategy of the user's names its first share.
-            self.consult();
-        }
-        (answer, told)
-    }
-
-    /// Writes the changes down, in their order: still under the lock.
-    fn take_down(&self, core: &Core, done: &Transitions, news: &mut News) -> bool {
-        self.hints.store(core.hints(), Ordering::Release);
-        news.at = news.at.max(core.machine.last_seen());
-        if !done.is_empty() {
-            let mut changes = Vec::new();
-            for &transition in done.iter() {
-                let order = core.machine.order_reason();
-                changes.push(EventKind::StateChanged { transition, order });
-                if let (State::HalfOpen, Some(share)) = (transition.to, core.machine.share()) {
-                    changes.push(EventKind::RampStarted { share });
-                }
-            }
-            news.kinds.splice(0..0, changes);
-        }
-        let mut changed = false;
-        for kind in &news.kinds {
-            if kind.interest() == Interest::CHANGES {
-                changed = true;
-                self.around.history.push(Change {
-                    partition: self.partition,
-                    at: news.at,
-                    kind: kind.clone(),
-                });
-            }
-        }
-        changed
-    }
-
-    fn tell(
-        &self,
-        observers: &Observers,
-        circuit: &Name,
-        news: &News,
-    ) -> Result<(), Box<dyn Any + Send>> {
-        let partition = self.partition.as_ref();
-        let mut told = Ok(());
-        for kind in &news.kinds {
-            told = told.and(observers.tell(&Event { circuit, partition, at: news.at, kind }));
-        }
-        told
+    fn observers(&self) -> Option<Observers> {
+        if self.license().has(License::OBSERVED) { self.around()?.observers() } else { None }
     }
 
     /// Asks the gate, outside of the lock; without one, and where it panics, calls are admitted.
     pub(crate) fn ask_gate(&self) -> GateVerdict {
-        let gate = lock(&self.core).gate.clone();
+        let gate = self.look(|core| core.gate().cloned()).flatten();
         gate.and_then(|gate| catch_unwind(AssertUnwindSafe(|| gate.verdict())).ok())
             .unwrap_or(GateVerdict::Admit)
     }
 
     /// Asks the user's strategy, if one is in force, what follows from the present facts.
     pub(crate) fn consult(&self) {
-        if !self.has(CUSTOM) {
+        if !self.license().has(License::CUSTOM) {
             return;
         }
-        let (strategy, facts) = {
-            let core = lock(&self.core);
-            let Some(strategy) = core.strategy.clone() else { return };
-            (strategy, core.snapshot())
-        };
+        let asked = self.look(|core| Some((core.strategy()?.clone(), core.snapshot()))).flatten();
+        let Some((strategy, facts)) = asked else { return };
         let live = facts.shadow.unwrap_or(facts.state);
         let advice = catch_unwind(AssertUnwindSafe(|| match live {
             State::Closed => {
@@ -288,92 +430,107 @@ impl Slot {
             _ => Advice { open: false, close: false, share: Percent::FULL },
         }))
         .ok();
-        let now = self.around.clock.now();
-        let quiet = self.step_quietly(|core, done, news, _| match advice {
-            Some(advice) => {
-                let share = core.machine.advise(&core.config, facts.generation, advice, now, done);
-                core.note_share(share, news);
-                None
+        let now = self.now();
+        let quiet = self.step_quietly(|inner, done, news, _| {
+            let core = inner.core.as_mut()?;
+            match advice {
+                Some(advice) => {
+                    let generation = facts.generation;
+                    let share = core.machine.advise(&core.config, generation, advice, now, done);
+                    core.note_share(share, news);
+                    None
+                }
+                // Another one may have been put in force meanwhile.
+                None if core.strategy().is_some_and(|now| Arc::ptr_eq(now, &strategy)) => {
+                    news.kinds.push(EventKind::StrategyPanicked);
+                    core.swap(core.given().clone(), None, now, done)
+                }
+                None => None,
             }
-            // Another one may have been put in force meanwhile.
-            None if core.strategy.as_ref().is_some_and(|now| Arc::ptr_eq(now, &strategy)) => {
-                news.kinds.push(EventKind::StrategyPanicked);
-                core.swap(core.given.clone(), None, now, done)
-            }
-            None => None,
         });
         // The call that caused this has been answered: an observer's panic ends here.
         drop(quiet);
     }
+}
 
-    pub(crate) fn with_core<T>(&self, read: impl FnOnce(&Core) -> T) -> T {
-        read(&lock(&self.core))
+/// Writes the changes down, in their order: still under the lock. Hands out whose they are.
+fn take_down(inner: &Inner, done: &Transitions, news: &mut News) -> Option<Arc<Surroundings>> {
+    let core = inner.core.as_ref()?;
+    news.at = news.at.max(core.machine.last_seen());
+    if !done.is_empty() {
+        let mut changes = Vec::new();
+        for &transition in done.iter() {
+            let order = core.machine.order_reason();
+            changes.push(EventKind::StateChanged { transition, order });
+            if let (State::HalfOpen, Some(share)) = (transition.to, core.machine.share()) {
+                changes.push(EventKind::RampStarted { share });
+            }
+        }
+        news.kinds.splice(0..0, changes);
     }
+    let mut changed = None;
+    for kind in &news.kinds {
+        if kind.interest() == Interest::CHANGES {
+            let partition = core.partition.as_deref().map(Name::cut);
+            let around = changed.get_or_insert_with(|| core.around.clone());
+            around.history.push(Change { partition, at: news.at, kind: kind.clone() });
+        }
+    }
+    changed
+}
 
-    fn has(&self, hint: u8) -> bool {
-        self.hints.load(Ordering::Acquire) & hint != 0
+/// Lets the panic of an observer go on, once all the rest is done.
+pub(crate) fn go_on(told: Told) {
+    if let Err(panic) = told {
+        resume_unwind(panic);
     }
 }
 
-impl Core {
-    pub(crate) fn snapshot(&self) -> Snapshot {
-        let mut snapshot = self.machine.snapshot(&self.config);
-        snapshot.config_version = self.version;
-        snapshot.strategy = self.strategy_name;
-        snapshot.gated = self.gate.is_some();
-        snapshot
+/// Who an event is about.
+struct Circuit {
+    name: Name,
+    partition: Option<Name>,
+}
+
+impl Circuit {
+    fn of(inner: &Inner) -> Option<Self> {
+        let core = inner.core.as_ref()?;
+        let partition = core.partition.as_deref().map(Name::cut);
+        Some(Self { name: core.config.name, partition })
     }
 
-    /// Puts another configuration or strategy in force. Hands out the old strategy, to be dropped
-    /// after the lock: its drop is the user's code.
-    #[must_use = "dropped at once it runs the user's code under the lock"]
-    pub(crate) fn swap(
-        &mut self,
-        config: Arc<CircuitBreakerConfig>,
-        strategy: Option<(Arc<dyn Strategy>, &'static str)>,
-        now: Tick,
-        done: &mut Transitions,
-    ) -> Option<Arc<dyn Strategy>> {
-        let (strategy, name) = strategy.unzip();
-        let custom = strategy.is_some();
-        self.machine.swap_strategy(&self.config, &config, custom, now, done);
-        self.config = config;
-        self.strategy_name = name;
-        std::mem::replace(&mut self.strategy, strategy)
+    fn tell(&self, observers: &Observers, news: &News) -> Told {
+        let partition = self.partition.as_ref();
+        let mut told = Ok(());
+        for kind in &news.kinds {
+            let event = Event { circuit: &self.name, partition, at: news.at, kind };
+            told = told.and(observers.tell(&event));
+        }
+        told
     }
+}
 
-    /// Notes that the admitted share changed, as it did in a step just now.
-    pub(crate) fn note_share(&self, share: Option<(Percent, Percent)>, news: &mut News) {
-        let Some((from, to)) = share else { return };
-        let base = match self.config.recovery {
-            Recovery::Ramp(ramp) => ramp.base_percent(),
-            Recovery::Trials(_) => Percent::ZERO,
-        };
-        news.push(if to < from {
-            EventKind::RampRelapsed { from, to }
-        } else {
-            EventKind::RampStep { from, to, phase: RampPhase::of(to, base) }
-        });
-    }
-
-    fn hints(&self) -> u8 {
-        let hint = |on: bool, hint: u8| if on { hint } else { 0 };
-        hint(self.machine.is_at_rest(), AT_REST)
-            | hint(self.config.judges_by_time(), BY_TIME)
-            | hint(self.config.judges_slow_calls(), BY_DURATION)
-            | hint(self.strategy.is_some(), CUSTOM)
-            | hint(self.gate.is_some(), GATED)
+impl Inner {
+    /// The circuit that lives here; for those who hold a handle, which keeps it.
+    pub(crate) fn living(&mut self) -> &mut Core {
+        match &mut self.core {
+            Some(core) => core,
+            None => unreachable!("a circuit lives as long as a handle of it does"),
+        }
     }
 }
 
 impl fmt::Debug for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Copied out first: who writes may ask the circuit.
-        let (name, state) = self.with_core(|core| (core.config.name, core.machine.state()));
-        f.debug_struct("CircuitBreaker")
-            .field("name", &name)
-            .field("state", &state)
-            .field("partition", &self.partition)
-            .finish_non_exhaustive()
+        let seen = self.look(|core| {
+            let partition = core.partition.as_deref().map(Name::cut);
+            (core.config.name, core.machine.state(), partition)
+        });
+        let mut text = f.debug_struct("CircuitBreaker");
+        if let Some((name, state, partition)) = seen {
+            text.field("name", &name).field("state", &state).field("partition", &partition);
+        }
+        text.finish_non_exhaustive()
     }
 }

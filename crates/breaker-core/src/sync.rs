@@ -1,8 +1,21 @@
 //! The primitives of the concurrent shell. It takes them from here and from nowhere else, so that
 //! a model checker can put its own in their place.
 
-pub(crate) use std::sync::atomic::{AtomicU8, Ordering};
-pub(crate) use std::sync::{Mutex, MutexGuard};
+#[cfg(all(test, loom))]
+pub(crate) use loom::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicU32, AtomicU64, Ordering, fence},
+};
+#[cfg(all(test, shuttle))]
+pub(crate) use shuttle::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicU32, AtomicU64, Ordering, fence},
+};
+#[cfg(not(all(test, any(loom, shuttle))))]
+pub(crate) use std::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicU32, AtomicU64, Ordering, fence},
+};
 
 /// Takes the lock, also after a panic elsewhere.
 ///

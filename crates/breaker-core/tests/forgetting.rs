@@ -91,7 +91,7 @@ fn a_circuit_with_a_trial_out_or_an_order_is_never_forgotten() {
     }
     clock.advance(secs(86_400));
     assert_eq!(find_room(&keys, 10_000), 0);
-    assert!(keys.get(&old[0]).is_same(trial.breaker()));
+    assert!(keys.get(&old[0]).gave(&trial));
     drop::<Permit>(trial);
 }
 

@@ -153,18 +153,22 @@ fn threat_t1_slow_calls_are_kept_as_well() {
     assert_eq!(keys.get(&1).snapshot().tally.slow, 0, "a quarter of an hour later it is");
 }
 
-/// S-CORE-13: who holds a circuit, or a permit of it, keeps it.
+/// S-CORE-13: who holds a circuit keeps it; a permit alone does not.
 #[test]
 fn a_circuit_that_is_held_is_never_replaced() {
     let (keys, _) = keyed(16);
     let held = keys.get(&1);
     let permit = keys.get(&2).try_acquire().unwrap();
+    assert!(keys.get(&2).gave(&permit));
     let mut chance = Chance::seeded(1);
     for _ in 0..100_000 {
         let _ = keys.get(&chance.draw());
     }
     assert!(keys.get(&1).is_same(&held));
-    assert!(keys.get(&2).is_same(permit.breaker()));
+    let other = keys.get(&2);
+    assert!(!other.gave(&permit));
+    permit.failure(breaker_core::FailureKind::Internal);
+    assert_eq!(other.snapshot().totals.failures, 0, "a stranger's failure says nothing");
     assert_eq!(keys.len(), 16);
 }
 

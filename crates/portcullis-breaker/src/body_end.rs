@@ -53,7 +53,7 @@ impl<C, R, T: fmt::Debug> fmt::Debug for BodyEndLayer<C, R, T> {
     }
 }
 
-impl<S, C: Clone, R: Clone, T: Clone> Layer<S> for BodyEndLayer<C, R, T> {
+impl<S, C: Clone, R: Clone, T: Known> Layer<S> for BodyEndLayer<C, R, T> {
     type Service = BodyEndService<S, C, R, T>;
 
     fn layer(&self, inner: S) -> Self::Service {

@@ -3,7 +3,9 @@
 use std::fmt::{self, Display};
 use std::hash::Hash;
 
-use breaker_core::{CircuitBreaker, CircuitBreakers, Events, Key, Observe, Outcome, Rejected};
+use breaker_core::{
+    CircuitBreaker, CircuitBreakers, Events, Key, Observe, Outcome, Permit, Reason, Rejected,
+};
 
 /// Where a layer finds the circuit of a request.
 ///
@@ -13,12 +15,28 @@ use breaker_core::{CircuitBreaker, CircuitBreakers, Events, Key, Observe, Outcom
     note = "the key was made for another kind of request: see `.keyed(key)` and `.keyed_fn(f)`"
 )]
 pub trait Circuits<Req> {
-    /// The circuit of this request.
-    fn of(&self, request: &Req) -> CircuitBreaker;
+    /// Asks the circuit of this request for admission.
+    ///
+    /// # Errors
+    /// A [`Rejected`], which says why and when to come back.
+    fn try_acquire(&self, request: &Req) -> Result<Permit, Rejected>;
+
+    /// Gives a refusal for this request, and counts it; without one, that the service was not
+    /// made ready.
+    fn refuse(&self, request: &Req, known: Option<Rejected>) -> Rejected;
+}
+
+fn refuse(circuit: &CircuitBreaker, known: Option<Rejected>) -> Rejected {
+    let rejected = known.unwrap_or_else(|| Rejected::new(circuit.name(), Reason::NotReady));
+    circuit.refuse_known(rejected)
 }
 
 /// What a layer does with its circuits apart from any request.
 pub trait Known {
+    /// The same circuits, for a service that is made to stay.
+    #[must_use]
+    fn keep(&self) -> Self;
+
     /// The refusal that every request would surely get just now.
     fn known_refusal(&self) -> Option<Rejected>;
 
@@ -37,12 +55,22 @@ pub trait Known {
 pub struct Single(pub(crate) CircuitBreaker);
 
 impl<Req> Circuits<Req> for Single {
-    fn of(&self, _: &Req) -> CircuitBreaker {
-        self.0.clone()
+    #[inline]
+    fn try_acquire(&self, _: &Req) -> Result<Permit, Rejected> {
+        self.0.try_acquire_unstamped()
+    }
+
+    fn refuse(&self, _: &Req, known: Option<Rejected>) -> Rejected {
+        refuse(&self.0, known)
     }
 }
 
 impl Known for Single {
+    fn keep(&self) -> Self {
+        Self(self.0.keep())
+    }
+
+    #[inline]
     fn known_refusal(&self) -> Option<Rejected> {
         self.0.known_refusal()
     }
@@ -82,15 +110,27 @@ where
     F: Key<Req, Key = K>,
     K: Clone + Display + Eq + Hash,
 {
-    fn of(&self, request: &Req) -> CircuitBreaker {
+    fn try_acquire(&self, request: &Req) -> Result<Permit, Rejected> {
         match self.key.key(request) {
+            Some(key) => self.circuits.try_acquire_unstamped(&key),
+            None => self.circuits.unmatched().try_acquire_unstamped(),
+        }
+    }
+
+    fn refuse(&self, request: &Req, known: Option<Rejected>) -> Rejected {
+        let circuit = match self.key.key(request) {
             Some(key) => self.circuits.get(&key),
             None => self.circuits.unmatched(),
-        }
+        };
+        refuse(&circuit, known)
     }
 }
 
-impl<F, K: Clone + Display + Eq + Hash> Known for Keyed<F, K> {
+impl<F: Clone, K: Clone + Display + Eq + Hash> Known for Keyed<F, K> {
+    fn keep(&self) -> Self {
+        self.clone()
+    }
+
     /// No key, no answer.
     fn known_refusal(&self) -> Option<Rejected> {
         None

@@ -206,13 +206,13 @@ impl<S, C, R, T> Layer<S> for CircuitBreakerLayer<C, R, T>
 where
     C: Clone,
     R: Clone,
-    T: Clone,
+    T: Known,
 {
     type Service = CircuitBreakerService<S, C, R, T>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        let Self { circuits, classify, refuse } = self.clone();
-        CircuitBreakerService::new(inner, circuits, classify, refuse)
+        let Self { circuits, classify, refuse } = self;
+        CircuitBreakerService::new(inner, circuits.keep(), classify.clone(), refuse.clone())
     }
 }
 

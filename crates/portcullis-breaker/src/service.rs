@@ -1,7 +1,7 @@
 use std::fmt;
 use std::task::{Context, Poll};
 
-use breaker_core::{Classify, Events, Permit, Reason, Refuse, Rejected};
+use breaker_core::{Classify, Events, Permit, Refuse, Rejected};
 use tower_service::Service;
 
 use crate::circuits::{Circuits, Known};
@@ -60,6 +60,7 @@ impl<S, C, R, T> CircuitBreakerService<S, C, R, T> {
 
     /// Becomes ready as the inner service does, or at once where the circuit is known to refuse:
     /// a stuck inner service must not slow a refusal.
+    #[inline]
     pub(crate) fn poll_inner<Req>(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>>
     where
         S: Service<Req>,
@@ -83,17 +84,29 @@ impl<S, C, R, T> CircuitBreakerService<S, C, R, T> {
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Err(error)) => {
-                // A service that is dead says so each time it is asked: that is one failure.
-                if !matches!(self.asked, Ready::Failed) {
-                    self.asked = Ready::Failed;
-                    self.circuits.record_unready(self.classify.classify(Err(&error)));
-                }
+                self.failed_to_be_ready(&error);
                 Poll::Ready(Err(error))
             }
         }
     }
 
+    /// Takes in that the inner service failed to become ready.
+    #[cold]
+    fn failed_to_be_ready<Req>(&mut self, error: &S::Error)
+    where
+        S: Service<Req>,
+        C: Classify<S::Response, S::Error>,
+        T: Known,
+    {
+        // A service that is dead says so each time it is asked: that is one failure.
+        if !matches!(self.asked, Ready::Failed) {
+            self.asked = Ready::Failed;
+            self.circuits.record_unready(self.classify.classify(Err(error)));
+        }
+    }
+
     /// Waits for the circuit to open, where the inner service is not ready.
+    #[cold]
     fn poll_opened<E>(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), E>>
     where
         T: Known,
@@ -114,19 +127,29 @@ impl<S, C, R, T> CircuitBreakerService<S, C, R, T> {
     }
 
     /// Asks for admission of a request, by what `poll_ready` found out.
+    #[inline]
     pub(crate) fn admit<Req>(&mut self, request: &Req) -> Result<Permit, Rejected>
     where
         T: Circuits<Req>,
     {
-        let ready = std::mem::replace(&mut self.asked, Ready::Unasked);
-        let circuit = self.circuits.of(request);
-        let rejected = match ready {
-            Ready::Inner => return circuit.try_acquire_unstamped(),
+        if matches!(self.asked, Ready::Inner) {
+            self.asked = Ready::Unasked;
+            return self.circuits.try_acquire(request);
+        }
+        Err(self.refuse(request))
+    }
+
+    #[cold]
+    fn refuse<Req>(&mut self, request: &Req) -> Rejected
+    where
+        T: Circuits<Req>,
+    {
+        let known = match std::mem::replace(&mut self.asked, Ready::Unasked) {
             // Even if the circuit is half-open by now: the inner service is not ready.
-            Ready::Refuses(rejected) => rejected,
-            Ready::Unasked | Ready::Failed => Rejected::new(circuit.name(), Reason::NotReady),
+            Ready::Refuses(rejected) => Some(rejected),
+            Ready::Unasked | Ready::Failed | Ready::Inner => None,
         };
-        Err(circuit.refuse_known(rejected))
+        self.circuits.refuse(request, known)
     }
 
     pub(crate) const fn parts(&mut self) -> (&mut S, &C, &R) {
@@ -145,10 +168,12 @@ where
     type Error = S::Error;
     type Future = ResponseFuture<S::Future, C, S::Response, S::Error>;
 
+    #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.poll_inner::<Req>(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
         match self.admit(&request) {
             Ok(permit) => {

@@ -169,6 +169,8 @@ fn a_refusal_by_the_breaker_allocates_nothing() {
         assert_eq!(info.count_total, 0, "{reason:?}");
     };
     breaker.trip().unwrap();
+    // The first time, the thread begins its notes about the circuit.
+    assert!(breaker.try_acquire().is_err());
     refusals(Reason::Open);
     breaker.attempt_reset().unwrap();
     let trials: Vec<_> = (0..3).map(|_| breaker.try_acquire().unwrap()).collect();

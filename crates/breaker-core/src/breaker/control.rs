@@ -32,7 +32,7 @@ impl CircuitBreaker {
 
     /// Ends an operator's order, if there is one: back to closed, with empty evidence.
     pub fn release(&self) {
-        let now = self.slot.around.clock.now();
+        let now = self.slot.now();
         self.slot.step(|core, done, _, _| {
             core.machine.release(&core.config, now, done);
         });
@@ -40,7 +40,7 @@ impl CircuitBreaker {
 
     /// Begins anew: closed, with empty evidence. Calls that are out no longer count.
     pub fn reset(&self) {
-        let now = self.slot.around.clock.now();
+        let now = self.slot.now();
         self.slot.step(|core, done, _, _| core.machine.reset(&core.config, now, done));
     }
 
@@ -49,7 +49,7 @@ impl CircuitBreaker {
     /// # Errors
     /// When the circuit is neither closed nor half-open. Nothing is changed then.
     pub fn trip(&self) -> Result<(), IllegalTransition> {
-        let now = self.slot.around.clock.now();
+        let now = self.slot.now();
         self.slot.step(|core, done, _, _| core.machine.trip(&core.config, now, done))
     }
 
@@ -58,7 +58,7 @@ impl CircuitBreaker {
     /// # Errors
     /// When the circuit is not open. Nothing is changed then.
     pub fn attempt_reset(&self) -> Result<(), IllegalTransition> {
-        let now = self.slot.around.clock.now();
+        let now = self.slot.now();
         self.slot.step(|core, done, _, _| core.machine.attempt_reset(&core.config, now, done))
     }
 
@@ -68,7 +68,7 @@ impl CircuitBreaker {
     /// When the circuit is not closed, or the saved state is an operator's. Nothing is changed
     /// then.
     pub fn restore(&self, saved: Saved) -> Result<(), IllegalTransition> {
-        let now = self.slot.around.clock.now();
+        let now = self.slot.now();
         self.slot.step(|core, done, _, _| core.machine.restore(&core.config, saved, now, done))
     }
 
@@ -79,25 +79,24 @@ impl CircuitBreaker {
     }
 
     pub(crate) fn share_config(&self, config: Arc<CircuitBreakerConfig>) {
-        let now = self.slot.around.clock.now();
+        let now = self.slot.now();
         self.slot.step(|core, done, news, _| {
             core.machine.reconfigure(&core.config, &config, now, done);
-            core.config = config.clone();
-            core.given = config;
-            core.version += 1;
-            news.push(EventKind::Reconfigured { version: core.version });
+            let version = core.reconfigured(config);
+            news.push(EventKind::Reconfigured { version });
         });
     }
 
     /// Lets another strategy of the family decide from the next admission on. State, evidence
     /// and permits carry over; half-open begins its trials anew.
     pub fn set_strategy(&self, kind: StrategyKind) {
-        let now = self.slot.around.clock.now();
+        let now = self.slot.now();
         let _old = self.slot.step(|core, done, news, _| {
-            let config = if core.given.strategy_kind() == kind {
-                core.given.clone()
+            let given = core.given();
+            let config = if given.strategy_kind() == kind {
+                given.clone()
             } else {
-                Arc::new(core.given.strategy(kind))
+                Arc::new(given.strategy(kind))
             };
             news.push(EventKind::StrategySwapped { to: kind.as_str() });
             core.swap(config, None, now, done)
@@ -108,7 +107,7 @@ impl CircuitBreaker {
     /// permits carry over; half-open begins its trials anew.
     pub fn set_custom_strategy(&self, strategy: impl Strategy + 'static) {
         let strategy: Arc<dyn Strategy> = Arc::new(strategy);
-        let now = self.slot.around.clock.now();
+        let now = self.slot.now();
         // Asked here, outside of the lock: it is the user's code.
         let to = strategy.name();
         let _old = self.slot.step(|core, done, news, _| {
@@ -122,16 +121,16 @@ impl CircuitBreaker {
     pub fn set_dependency_gate(&self, gate: impl DependencyGate + 'static) {
         let gate: Arc<dyn DependencyGate> = Arc::new(gate);
         // The old gate is dropped outside of the lock: its drop is the user's code.
-        let _old = self.slot.step(|core, _, _, _| core.gate.replace(gate));
+        let _old = self.slot.step(|core, _, _, _| core.set_gate(Some(gate)));
     }
 
     /// Has no gate asked any more.
     pub fn clear_dependency_gate(&self) {
-        let _old = self.slot.step(|core, _, _, _| core.gate.take());
+        let _old = self.slot.step(|core, _, _, _| core.set_gate(None));
     }
 
     fn force(&self, state: State, order: Override) {
-        let now = self.slot.around.clock.now();
+        let now = self.slot.now();
         self.slot.step(|core, done, _, _| {
             let forced = core.machine.force(&core.config, state, order, now, done);
             debug_assert!(forced.is_ok(), "only the operator's states are forced here");

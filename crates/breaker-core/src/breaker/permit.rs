@@ -3,12 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::CircuitBreaker;
 use super::tell::{Before, tell_settled};
 use crate::clock::Tick;
-use crate::machine::Ticket;
 use crate::observe::{EventKind, Interest};
 use crate::outcome::{FailureKind, Outcome};
+use crate::slot::{Slot, Told, go_on};
 use crate::state::State;
 
 /// Proof that a call was admitted. It ends exactly once: with an outcome, or dropped.
@@ -18,17 +17,27 @@ use crate::state::State;
 /// blocks.
 #[must_use = "a permit that is dropped is a cancelled call"]
 pub struct Permit {
-    breaker: CircuitBreaker,
-    /// The ticket and when the call began; `None` once it has ended.
-    open: Option<(Ticket, Option<Tick>)>,
+    slot: &'static Slot,
+    /// The epoch and the role of the admission; [`ENDED`] once the call has ended.
+    word: u64,
+    /// When the call began, or [`UNKNOWN`].
+    began: Tick,
 }
 
+/// No epoch is zero.
+const ENDED: u64 = 0;
+
+/// No call begins at the end of time.
+const UNKNOWN: Tick = Tick::MAX;
+
 impl Permit {
-    pub(super) const fn new(breaker: CircuitBreaker, ticket: Ticket) -> Self {
-        Self { breaker, open: Some((ticket, None)) }
+    #[inline]
+    pub(crate) const fn new(slot: &'static Slot, word: u64) -> Self {
+        Self { slot, word, began: UNKNOWN }
     }
 
     /// The call ended well.
+    #[inline]
     pub fn success(self) {
         self.record(Outcome::Success);
     }
@@ -39,23 +48,32 @@ impl Permit {
     }
 
     /// The call ended.
+    #[inline]
     pub fn record(mut self, outcome: Outcome) {
-        let told = self.settle(outcome, None);
-        self.breaker.slot.consult();
-        go_on(told);
+        let plain = matches!(outcome, Outcome::Success);
+        if plain && self.slot.success_at_once(self.word, self.began()) {
+            self.word = ENDED;
+        } else {
+            self.record_slowly(outcome, None);
+        }
     }
 
     /// The call ended, and took `duration`.
     pub fn record_timed(mut self, outcome: Outcome, duration: Duration) {
-        let told = self.settle(outcome, Some(duration));
-        self.breaker.slot.consult();
+        self.record_slowly(outcome, Some(duration));
+    }
+
+    #[cold]
+    fn record_slowly(&mut self, outcome: Outcome, known: Option<Duration>) {
+        let told = self.settle(outcome, known);
+        self.slot.consult();
         go_on(told);
     }
 
     /// Notes that the call takes time from now on, unless that is noted already.
     pub fn stamp(&mut self) {
-        if let Some((_, began @ None)) = &mut self.open {
-            *began = Some(self.breaker.slot.around.clock.now());
+        if self.began == UNKNOWN {
+            self.began = self.slot.now();
         }
     }
 
@@ -65,56 +83,73 @@ impl Permit {
     /// For calls that show signs of life: a body whose frames flow is not slow, however long it
     /// is.
     pub fn lap(&mut self) -> Duration {
-        match &mut self.open {
-            Some((_, began)) => began
-                .take()
-                .map_or(Duration::ZERO, |began| self.breaker.slot.around.clock.now().since(began)),
-            None => Duration::ZERO,
-        }
+        let began = self.began();
+        self.began = UNKNOWN;
+        began.map_or(Duration::ZERO, |began| self.slot.now().since(began))
     }
 
     /// Puts the permit around a piece of code that may panic.
+    #[inline]
     pub fn guard(self) -> PanicGuard {
         self.guard_as(Outcome::Failure(FailureKind::Panic))
     }
 
     /// Puts the permit around a piece of code whose panic means `outcome`.
+    #[inline]
     pub fn guard_as(self, outcome: Outcome) -> PanicGuard {
         PanicGuard { permit: Some(self), outcome }
     }
 
-    /// The circuit that gave it.
-    #[must_use]
-    pub fn breaker(&self) -> &CircuitBreaker {
-        &self.breaker
+    pub(super) const fn slot(&self) -> &'static Slot {
+        self.slot
+    }
+
+    pub(super) const fn word(&self) -> u64 {
+        self.word
+    }
+
+    #[inline]
+    fn began(&self) -> Option<Tick> {
+        (self.began != UNKNOWN).then_some(self.began)
     }
 
     /// Ends the permit; hands back what an observer panicked with.
     fn settle(&mut self, outcome: Outcome, known: Option<Duration>) -> Told {
-        let Some((ticket, began)) = self.open.take() else { return Ok(()) };
-        let slot = &self.breaker.slot;
+        let word = std::mem::replace(&mut self.word, ENDED);
+        if word == ENDED {
+            return Ok(());
+        }
+        let (slot, began) = (self.slot, self.began());
         let well = outcome == Outcome::Success;
         let timed = !well || slot.times_successes(began.is_some());
-        let now = if timed { slot.around.clock.now() } else { Tick::ZERO };
+        let now = if timed { slot.now() } else { Tick::ZERO };
         let measured = began.filter(|_| timed).map(|began| now.since(began));
         let duration = known.or(measured);
-        let ((), told) = slot.step_quietly(|core, done, news, wanted| {
+        let stepped = slot.step_quietly(|inner, done, news, wanted| {
+            let ticket = inner.ticket(word);
+            let (Some(ticket), Some(core)) = (ticket, inner.core()) else { return };
             let before = Before::of(core);
             let settled = core.machine.settle(&core.config, ticket, outcome, duration, now, done);
             let duration = duration.unwrap_or_default();
             tell_settled(core, outcome, settled, duration, before, news, wanted);
         });
-        told
+        if well {
+            slot.begin_to_note();
+        }
+        stepped.told
     }
 
     /// Ends the permit of a call that was dropped.
+    #[cold]
     fn cancel(&mut self) {
-        let Some((ticket, began)) = self.open.take() else { return };
-        let slot = &self.breaker.slot;
-        let now = slot.around.clock.now();
+        let word = std::mem::replace(&mut self.word, ENDED);
+        let (slot, began) = (self.slot, self.began());
+        let now = slot.now();
         let elapsed = began.map(|began| now.since(began));
         // A drop must not panic: what an observer panicked with ends here.
-        let _ = slot.step_quietly(|core, done, news, wanted| {
+        let _quiet = slot.step_quietly(|inner, done, news, wanted| {
+            let ticket = inner.ticket(word);
+            let (Some(ticket), Some(core)) = (ticket, inner.core()) else { return };
             let before = Before::of(core);
             let settled = core.machine.cancel(&core.config, ticket, elapsed, now, done);
             let elapsed = elapsed.unwrap_or_default();
@@ -132,14 +167,18 @@ impl Permit {
 }
 
 impl Drop for Permit {
+    #[inline]
     fn drop(&mut self) {
-        self.cancel();
+        if self.word != ENDED {
+            self.cancel();
+        }
     }
 }
 
 impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit").field("breaker", &self.breaker.name()).finish_non_exhaustive()
+        let name = self.slot.look(|core| core.config.name).filter(|_| self.slot.knows(self.word));
+        f.debug_struct("Permit").field("breaker", &name).finish_non_exhaustive()
     }
 }
 
@@ -157,6 +196,7 @@ pub struct PanicGuard {
 
 impl PanicGuard {
     /// The code has ended without a panic: the permit goes on.
+    #[inline]
     pub fn release(mut self) -> Permit {
         match self.permit.take() {
             Some(permit) => permit,
@@ -166,20 +206,12 @@ impl PanicGuard {
 }
 
 impl Drop for PanicGuard {
+    #[inline]
     fn drop(&mut self) {
         if let Some(mut permit) = self.permit.take() {
             // Already panicking: what an observer panics with ends here.
             let _ = permit.settle(self.outcome, None);
-            permit.breaker.slot.consult();
+            permit.slot.consult();
         }
     }
 }
-
-/// Lets the panic of an observer go on, once all the rest is done.
-fn go_on(told: Told) {
-    if let Err(panic) = told {
-        std::panic::resume_unwind(panic);
-    }
-}
-
-type Told = Result<(), Box<dyn std::any::Any + Send>>;

@@ -1,0 +1,76 @@
+//! The stable memory in which circuits live: [`Arena`].
+//!
+//! A slot is never given back to the allocator, so that handles and permits can refer to it
+//! without a reference count; it is used again once its circuit has no handle left. So there are
+//! never more slots than there were circuits at a time, give or take those whose end has not been
+//! noticed yet: where no slot is free, all are looked through before new ones are made.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::Slot;
+
+/// All slots, and those that are free.
+pub(super) struct Arena(Mutex<Slots>);
+
+struct Slots {
+    all: Vec<&'static Slot>,
+    free: Vec<&'static Slot>,
+    /// So many slots, and it is worth looking for some that are free.
+    look_at: usize,
+}
+
+/// The arena of the process.
+pub(super) static ARENA: Arena = Arena::new();
+
+/// With fewer slots than these nobody looks.
+const FEW: usize = 64;
+
+impl Arena {
+    const fn new() -> Self {
+        Self(Mutex::new(Slots { all: Vec::new(), free: Vec::new(), look_at: FEW }))
+    }
+
+    /// A slot in which no circuit lives.
+    pub(super) fn take(&self) -> &'static Slot {
+        if let Some(slot) = self.locked(|slots| slots.free.pop()) {
+            return slot;
+        }
+        if self.locked(|slots| slots.all.len() >= slots.look_at) {
+            self.sweep();
+        }
+        self.locked(|slots| {
+            slots.free.pop().unwrap_or_else(|| {
+                let slot: &'static Slot = Box::leak(Box::new(Slot::vacant(slots.all.len())));
+                slots.all.push(slot);
+                slot
+            })
+        })
+    }
+
+    /// Takes back a slot whose circuit has ended.
+    pub(super) fn give_back(&self, slot: &'static Slot) {
+        self.locked(|slots| slots.free.push(slot));
+    }
+
+    /// All slots there are.
+    pub(super) fn slots(&self) -> Vec<&'static Slot> {
+        self.locked(|slots| slots.all.clone())
+    }
+
+    /// Looks for circuits that ended unnoticed. Since it is done again only at twice as many
+    /// slots as are in use, its cost is spread over the circuits that are made.
+    fn sweep(&self) {
+        for slot in self.slots() {
+            slot.end_if_unused();
+        }
+        self.locked(|slots| {
+            let used = slots.all.len() - slots.free.len();
+            slots.look_at = FEW.max(slots.all.len()).max(2 * used);
+        });
+    }
+
+    fn locked<T>(&self, act: impl FnOnce(&mut Slots) -> T) -> T {
+        // Nothing in here is left half-done: a list is pushed to or popped from.
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

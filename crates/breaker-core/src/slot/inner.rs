@@ -1,0 +1,346 @@
+//! What the lock of a slot guards: [`Inner`], with the [`Core`] of the circuit that lives there.
+
+use std::sync::Arc;
+
+use super::around::Surroundings;
+use super::license::{License, Pending, next_epoch};
+use super::local::Table;
+use crate::config::{CircuitBreakerConfig, Recovery};
+use crate::explain::{RampPhase, Snapshot};
+use crate::machine::{Machine, Ticket};
+use crate::observe::EventKind;
+use crate::percent::Percent;
+use crate::state::Transitions;
+use crate::strategy::{DependencyGate, Strategy};
+use crate::sync::Ordering;
+
+/// What the lock of a slot guards.
+#[derive(Default)]
+pub(crate) struct Inner {
+    /// The circuit that lives here, if one does.
+    pub(super) core: Option<Core>,
+    pub(super) era: Era,
+    /// Where threads note what is still to be taken in. It belongs to the slot: threads do not
+    /// know when a circuit ends.
+    claims: Vec<Claim>,
+    /// Handles that were cloned less those that were dropped, as far as no thread has noted it.
+    handles: i64,
+    pub(super) orphaned: bool,
+}
+
+/// One circuit.
+pub(crate) struct Core {
+    pub(crate) machine: Machine,
+    pub(crate) config: Arc<CircuitBreakerConfig>,
+    pub(crate) around: Arc<Surroundings>,
+    pub(crate) partition: Option<Box<str>>,
+    own: Option<Box<Own>>,
+}
+
+/// What only circuits have that were given something of their own.
+struct Own {
+    /// The configuration as it was given, before a strategy was swapped in.
+    given: Arc<CircuitBreakerConfig>,
+    version: u64,
+    strategy: Option<Arc<dyn Strategy>>,
+    /// Asked for outside of the lock: it is the user's code.
+    strategy_name: Option<&'static str>,
+    gate: Option<Arc<dyn DependencyGate>>,
+}
+
+/// Which epochs mean what.
+#[derive(Default)]
+pub(super) struct Era {
+    /// The first epoch of the circuit: older ones are a stranger's.
+    pub(super) first: u64,
+    /// The first epoch of the present generation: older ones of the circuit are late.
+    pub(super) start: u64,
+    /// The epoch in force.
+    pub(super) present: u64,
+    /// The generation of the machine when that was found out.
+    pub(super) generation: u64,
+}
+
+enum Claim {
+    /// A thread's table, and how much of what it notes has been taken in.
+    Table { table: &'static Table, folded: u32 },
+    /// What a thread had noted when it left.
+    Left { kind: Pending, count: u32 },
+}
+
+impl Inner {
+    /// Takes in what threads have noted.
+    ///
+    /// In whatever order they are taken in: successes of one epoch are all alike, and none of
+    /// them can change the state, or it would not have been noted but taken in at once.
+    pub(super) fn fold(&mut self, place: usize, done: &mut Transitions) {
+        for claim in &mut self.claims {
+            let (kind, count) = match claim {
+                Claim::Left { kind, count } => (*kind, std::mem::take(count)),
+                Claim::Table { table, folded } => {
+                    let pending = table.pending(place);
+                    let count = pending.count() - *folded;
+                    *folded += count;
+                    (pending, count)
+                }
+            };
+            if let (Some(core), 1..) = (&mut self.core, count) {
+                core.take_in(&self.era, kind, count, done);
+            }
+        }
+        self.claims.retain(|claim| matches!(claim, Claim::Table { .. }));
+    }
+
+    /// Gives a thread a place to note in.
+    pub(super) fn enter(&mut self, table: &'static Table) {
+        self.claims.push(Claim::Table { table, folded: 0 });
+    }
+
+    /// Has a thread begin anew with what it notes; what it has noted is kept for the next step.
+    pub(super) fn restart(&mut self, place: usize, table: &'static Table, license: License) {
+        let Some(Claim::Table { folded, .. }) =
+            self.claims.iter_mut().find(|claim| claim.is(table))
+        else {
+            return;
+        };
+        let pending = table.pending(place);
+        let count = pending.count() - std::mem::take(folded);
+        table.place(place).pending.store(Pending::under(license).0, Ordering::Release);
+        self.keep(pending, count);
+    }
+
+    /// Takes its place from a thread, with all that it has noted.
+    pub(super) fn leave(&mut self, place: usize, table: &'static Table) {
+        self.restart(place, table, License::NONE);
+        self.collect_handles(place, table);
+        self.claims.retain(|claim| !claim.is(table));
+    }
+
+    fn keep(&mut self, pending: Pending, more: u32) {
+        if more == 0 {
+            return;
+        }
+        let same = self.claims.iter_mut().find_map(|claim| match claim {
+            Claim::Left { kind, count } if kind.kind() == pending.kind() => Some(count),
+            _ => None,
+        });
+        match same {
+            Some(count) => *count += more,
+            None => self.claims.push(Claim::Left { kind: pending, count: more }),
+        }
+    }
+
+    /// Counts a handle that was made or dropped where no thread could note it.
+    pub(super) const fn count_handle(&mut self, by: i64) {
+        self.handles += by;
+    }
+
+    /// Takes over the handles that a thread has counted.
+    pub(super) fn collect_handles(&mut self, place: usize, table: &'static Table) {
+        let noted = table.place(place).handles.swap(0, Ordering::AcqRel);
+        self.handles += cloned(noted) - dropped(noted);
+    }
+
+    /// How many handles there are; never less than that.
+    ///
+    /// Drops are read before clones. A drop that is seen has its clone seen as well, so if as
+    /// many are seen of both, no handle was left at the moment in between, and who has no handle
+    /// cannot clone one.
+    pub(super) fn handles(&self, place: usize) -> i64 {
+        let noted = || {
+            self.claims.iter().filter_map(move |claim| match claim {
+                Claim::Table { table, .. } => {
+                    Some(table.place(place).handles.load(Ordering::Acquire))
+                }
+                Claim::Left { .. } => None,
+            })
+        };
+        let gone: i64 = noted().map(dropped).sum();
+        let made: i64 = noted().map(cloned).sum();
+        self.handles + made - gone
+    }
+
+    /// The circuit that lives here, if one does.
+    pub(crate) const fn core(&mut self) -> Option<&mut Core> {
+        self.core.as_mut()
+    }
+
+    /// What a permit says to the machine; `None` where it is a stranger's.
+    pub(crate) const fn ticket(&self, permit: u64) -> Option<Ticket> {
+        let epoch = License(permit).epoch();
+        if epoch < self.era.first {
+            return None;
+        }
+        let late = epoch < self.era.start;
+        let generation = self.era.generation.wrapping_sub(late as u64);
+        Some(Ticket::of(generation, permit))
+    }
+
+    /// The epoch in force.
+    pub(super) const fn epoch(&self) -> u64 {
+        self.era.present
+    }
+}
+
+const fn cloned(noted: u64) -> i64 {
+    (noted >> 32) as i64
+}
+
+const fn dropped(noted: u64) -> i64 {
+    (noted & 0xFFFF_FFFF) as i64
+}
+
+impl Claim {
+    fn is(&self, other: &'static Table) -> bool {
+        matches!(self, Self::Table { table, .. } if std::ptr::eq(*table, other))
+    }
+}
+
+impl Table {
+    fn pending(&self, place: usize) -> Pending {
+        Pending(self.place(place).pending.load(Ordering::Acquire))
+    }
+}
+
+// ===== impl Era =====
+
+impl Era {
+    /// Another circuit lives here from now on.
+    pub(super) fn begin(&mut self, machine: &Machine) {
+        let epoch = next_epoch();
+        let generation = machine.generation();
+        *self = Self { first: epoch, start: epoch, present: epoch, generation };
+    }
+
+    /// Whether the generation has changed; from now on what is out is late.
+    pub(super) fn follow(&mut self, machine: &Machine) -> bool {
+        let changed = self.generation != machine.generation();
+        if changed {
+            self.renew();
+            self.start = self.present;
+            self.generation = machine.generation();
+        }
+        changed
+    }
+
+    /// What was told without the lock is different from now on.
+    pub(super) fn renew(&mut self) {
+        self.present = next_epoch();
+    }
+}
+
+// ===== impl Core =====
+
+impl Core {
+    pub(crate) fn new(
+        machine: Machine,
+        config: Arc<CircuitBreakerConfig>,
+        around: Arc<Surroundings>,
+        partition: Option<Box<str>>,
+    ) -> Self {
+        Self { machine, config, around, partition, own: None }
+    }
+
+    fn take_in(&mut self, era: &Era, kind: Pending, count: u32, done: &mut Transitions) {
+        if kind.epoch() < era.first {
+            return;
+        }
+        let late = kind.epoch() < era.start || self.machine.generation() != era.generation;
+        match (kind.is_refusals(), late) {
+            (true, _) => self.machine.refuse_many(u64::from(count), late),
+            (false, true) => self.machine.late_successes(count),
+            (false, false) => self.machine.settle_successes(&self.config, count, done),
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let mut snapshot = self.machine.snapshot(&self.config);
+        if let Some(own) = &self.own {
+            snapshot.config_version = own.version;
+            snapshot.strategy = own.strategy_name;
+            snapshot.gated = own.gate.is_some();
+        }
+        snapshot.successes_counted |= self.around.is_observed();
+        snapshot.partition = self.partition.as_deref().map(crate::name::Name::cut);
+        snapshot
+    }
+
+    /// The configuration as it was given, before a strategy was swapped in.
+    pub(crate) fn given(&self) -> &Arc<CircuitBreakerConfig> {
+        self.own.as_ref().map_or(&self.config, |own| &own.given)
+    }
+
+    pub(crate) fn strategy(&self) -> Option<&Arc<dyn Strategy>> {
+        self.own.as_ref()?.strategy.as_ref()
+    }
+
+    pub(crate) fn gate(&self) -> Option<&Arc<dyn DependencyGate>> {
+        self.own.as_ref()?.gate.as_ref()
+    }
+
+    /// Has another gate asked, or none. Hands out the old one, to be dropped after the lock.
+    #[must_use = "dropped at once it runs the user's code under the lock"]
+    pub(crate) fn set_gate(
+        &mut self,
+        gate: Option<Arc<dyn DependencyGate>>,
+    ) -> Option<Arc<dyn DependencyGate>> {
+        std::mem::replace(&mut self.own().gate, gate)
+    }
+
+    /// Puts another configuration in force; hands out its number.
+    pub(crate) fn reconfigured(&mut self, config: Arc<CircuitBreakerConfig>) -> u64 {
+        self.config = config.clone();
+        let own = self.own();
+        own.given = config;
+        own.version += 1;
+        own.version
+    }
+
+    /// Puts another configuration or strategy in force. Hands out the old strategy, to be dropped
+    /// after the lock: its drop is the user's code.
+    #[must_use = "dropped at once it runs the user's code under the lock"]
+    pub(crate) fn swap(
+        &mut self,
+        config: Arc<CircuitBreakerConfig>,
+        strategy: Option<(Arc<dyn Strategy>, &'static str)>,
+        now: crate::clock::Tick,
+        done: &mut Transitions,
+    ) -> Option<Arc<dyn Strategy>> {
+        let (strategy, name) = strategy.unzip();
+        let custom = strategy.is_some();
+        self.machine.swap_strategy(&self.config, &config, custom, now, done);
+        // What was given stays: it is what the circuit falls back to.
+        let own = self.own();
+        own.strategy_name = name;
+        let old = std::mem::replace(&mut own.strategy, strategy);
+        self.config = config;
+        old
+    }
+
+    /// Notes that the admitted share changed, as it did in a step just now.
+    pub(crate) fn note_share(&self, share: Option<(Percent, Percent)>, news: &mut super::News) {
+        let Some((from, to)) = share else { return };
+        let base = match self.config.recovery {
+            Recovery::Ramp(ramp) => ramp.base_percent(),
+            Recovery::Trials(_) => Percent::ZERO,
+        };
+        news.push(if to < from {
+            EventKind::RampRelapsed { from, to }
+        } else {
+            EventKind::RampStep { from, to, phase: RampPhase::of(to, base) }
+        });
+    }
+
+    fn own(&mut self) -> &mut Own {
+        let config = &self.config;
+        self.own.get_or_insert_with(|| {
+            Box::new(Own {
+                given: config.clone(),
+                version: 0,
+                strategy: None,
+                strategy_name: None,
+                gate: None,
+            })
+        })
+    }
+}

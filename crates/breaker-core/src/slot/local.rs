@@ -1,0 +1,200 @@
+//! What each thread notes for itself, so that threads do not share what they write.
+//!
+//! A thread has one [`Table`] with a few places. A place belongs to one circuit at a time; the
+//! thread alone writes there, by plain loads and stores, and who holds the circuit's lock reads.
+//! Places change hands under the lock, and tables outlive their threads to be used again, so the
+//! memory is bounded by the peak of threads, not by circuits.
+
+use std::cell::Cell;
+use std::fmt;
+use std::ptr;
+
+use super::Slot;
+use super::license::{License, Pending};
+use crate::sync::{AtomicU64, Ordering};
+
+/// The places of one thread, readable by others.
+pub(crate) struct Table([Place; PLACES]);
+
+/// What one thread notes about one circuit.
+#[derive(Default)]
+pub(super) struct Place {
+    /// A [`Pending`].
+    pub(super) pending: AtomicU64,
+    /// Handles that were cloned here, in the upper half, and dropped here, in the lower one.
+    pub(super) handles: AtomicU64,
+}
+
+/// How many circuits a thread can note for at a time.
+pub(super) const PLACES: usize = 64;
+
+/// How many times a circuit must come to a taken place until it gets it.
+const PATIENCE: u8 = 8;
+
+const CLONED: u64 = 1 << 32;
+const DROPPED: u64 = 1;
+/// Either half is about to overflow.
+const FULL: u64 = 1 << 63 | 1 << 31;
+
+/// The thread's own side of its table.
+pub(crate) struct Local {
+    table: &'static Table,
+    owners: [Cell<Option<&'static Slot>>; PLACES],
+    knocks: Cell<u8>,
+}
+
+impl Table {
+    pub(super) fn new() -> Self {
+        Self(std::array::from_fn(|_| Place::default()))
+    }
+
+    #[inline]
+    pub(super) const fn place(&self, place: usize) -> &Place {
+        &self.0[place % PLACES]
+    }
+}
+
+impl Local {
+    pub(super) fn new(table: &'static Table) -> Self {
+        let owners = std::array::from_fn(|_| Cell::new(None));
+        Self { table, owners, knocks: Cell::new(0) }
+    }
+
+    pub(super) const fn table(&self) -> &'static Table {
+        self.table
+    }
+
+    /// The place of this circuit, if it has one here.
+    #[inline]
+    fn place_of(&self, slot: &Slot) -> Option<&'static Place> {
+        let place = slot.place % PLACES;
+        match self.owners[place].get() {
+            Some(owner) if ptr::eq(owner, slot) => Some(&self.table.0[place]),
+            _ => None,
+        }
+    }
+
+    /// Notes a plain success under `license`; `false` where the lock has to be taken for it.
+    #[inline]
+    pub(super) fn success(&self, slot: &Slot, license: License) -> bool {
+        self.note(slot, |pending| pending.success(license))
+    }
+
+    /// Notes a refusal under `license`; `false` where the lock has to be taken for it.
+    #[inline]
+    pub(super) fn refusal(&self, slot: &Slot, license: License) -> bool {
+        self.note(slot, |pending| pending.refusal(license))
+    }
+
+    #[inline]
+    fn note(&self, slot: &Slot, one_more: impl FnOnce(Pending) -> Option<Pending>) -> bool {
+        let Some(place) = self.place_of(slot) else { return false };
+        // Nobody else writes here while the place is ours, so this need not be one step.
+        let pending = Pending(place.pending.load(Ordering::Relaxed));
+        let Some(more) = one_more(pending) else { return false };
+        place.pending.store(more.0, Ordering::Release);
+        true
+    }
+
+    /// Notes that a handle was cloned; `false` where the lock has to be taken for it.
+    #[inline]
+    pub(super) fn cloned(&self, slot: &Slot) -> bool {
+        self.count(slot, CLONED)
+    }
+
+    /// Notes that a handle was dropped; `false` where the lock has to be taken for it.
+    #[inline]
+    pub(super) fn dropped(&self, slot: &Slot) -> bool {
+        self.count(slot, DROPPED)
+    }
+
+    #[inline]
+    fn count(&self, slot: &Slot, one: u64) -> bool {
+        let Some(place) = self.place_of(slot) else { return false };
+        let handles = place.handles.load(Ordering::Relaxed);
+        if (handles + one) & FULL != 0 {
+            return false;
+        }
+        place.handles.store(handles + one, Ordering::Release);
+        true
+    }
+
+    /// Gives the circuit a place here, unless another has a better claim to it.
+    pub(super) fn seat(&self, slot: &'static Slot) -> bool {
+        let owner = &self.owners[slot.place % PLACES];
+        match owner.get() {
+            Some(present) if ptr::eq(present, slot) => return true,
+            Some(present) => {
+                let knocks = self.knocks.get().wrapping_add(1);
+                self.knocks.set(knocks);
+                if knocks % PATIENCE != 0 {
+                    return false;
+                }
+                present.leave(self.table);
+            }
+            None => {}
+        }
+        slot.enter(self.table);
+        owner.set(Some(slot));
+        true
+    }
+}
+
+/// A thread that ends leaves its places to others.
+impl Drop for Local {
+    fn drop(&mut self) {
+        for slot in self.owners.iter().filter_map(Cell::take) {
+            slot.leave(self.table);
+        }
+        give_back(self.table);
+    }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table").finish_non_exhaustive()
+    }
+}
+
+#[cfg(not(all(test, any(loom, shuttle))))]
+mod of_thread {
+    use super::{Local, Table};
+    use crate::sync::{Mutex, lock};
+
+    /// Tables of threads that have ended.
+    static SPARE: Mutex<Vec<&'static Table>> = Mutex::new(Vec::new());
+
+    thread_local! {
+        static LOCAL: Local = Local::new(table());
+    }
+
+    fn table() -> &'static Table {
+        let spare = lock(&SPARE).pop();
+        spare.unwrap_or_else(|| Box::leak(Box::new(Table::new())))
+    }
+
+    pub(super) fn give_back(table: &'static Table) {
+        lock(&SPARE).push(table);
+    }
+
+    /// Does something with what this thread notes; `None` where the thread is ending.
+    #[inline]
+    pub(crate) fn with_local<T>(act: impl FnOnce(&Local) -> T) -> Option<T> {
+        LOCAL.try_with(act).ok()
+    }
+}
+
+/// Under a model checker each model brings threads and tables of its own.
+#[cfg(all(test, any(loom, shuttle)))]
+mod of_thread {
+    use super::{Local, Table};
+
+    pub(super) const fn give_back(_: &'static Table) {}
+
+    pub(crate) fn with_local<T>(_: impl FnOnce(&Local) -> T) -> Option<T> {
+        None
+    }
+}
+
+use of_thread::give_back;
+pub(crate) use of_thread::with_local;
