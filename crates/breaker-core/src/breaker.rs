@@ -25,7 +25,7 @@ use crate::slot::{Core, License, Slot, Surroundings};
 use crate::state::State;
 use crate::strategy::GateVerdict;
 
-pub use permit::{PanicGuard, Permit};
+pub use permit::Permit;
 use tell::{Before, checked, refuse, rejected, tell_settled};
 
 /// A circuit: cheap to clone, and all clones are the same circuit.
@@ -123,9 +123,11 @@ impl CircuitBreaker {
         }
     }
 
-    /// A permit, where that takes nothing but a look.
+    /// A permit as [`try_acquire_unstamped`](Self::try_acquire_unstamped) gives it, where that takes
+    /// nothing but a look: the first half of it, for callers to whom each instruction counts.
     #[inline]
-    pub(crate) fn acquire_at_once(&self) -> Option<Permit> {
+    #[must_use]
+    pub fn acquire_at_once(&self) -> Option<Permit> {
         self.slot.admit_at_once().map(|epoch| Permit::new(self.slot, epoch))
     }
 
@@ -143,12 +145,14 @@ impl CircuitBreaker {
             news.add(wanted, || checked(core, admitted.is_ok()), Interest::STEPS);
             admitted.map_err(|refusal| refuse(core, refusal, news, wanted))
         });
-        let permit = stepped.answer.map(|ticket| {
+        let mut permit = stepped.answer.map(|ticket| {
             Permit::new(self.slot, License::permit(stepped.epoch, ticket.role_bits()))
         });
         if let Err(panic) = stepped.told {
             // An observer's: the permit that was just made goes back, and says nothing.
-            let _guard = permit.map(|permit| permit.guard_as(Outcome::Ignored));
+            if let Ok(permit) = &mut permit {
+                permit.give_up();
+            }
             std::panic::resume_unwind(panic);
         }
         permit
@@ -283,7 +287,8 @@ impl CircuitBreaker {
     /// Whether this circuit gave the permit.
     #[must_use]
     pub fn gave(&self, permit: &Permit) -> bool {
-        std::ptr::eq(self.slot, permit.slot()) && self.slot.knows(permit.word())
+        let admission = permit.admission();
+        std::ptr::eq(self.slot, admission.slot) && self.slot.knows(admission.word)
     }
 
     /// What others of its kind are made of.

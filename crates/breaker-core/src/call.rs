@@ -4,7 +4,6 @@ use std::error::Error;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::task::Poll;
 
 use crate::breaker::{CircuitBreaker, Permit};
 use crate::outcome::{Classify, ErrorsAreFailures, Outcome};
@@ -86,21 +85,15 @@ impl CircuitBreaker {
         classify: impl Classify<T, E>,
         future: impl Future<Output = Result<T, E>>,
     ) -> Result<T, CallError<E>> {
-        let mut held = Some(self.try_acquire_unstamped().map_err(CallError::Refused)?);
+        let mut permit = self.try_acquire_unstamped().map_err(CallError::Refused)?;
         let mut future = pin!(future);
-        let (result, permit) = poll_fn(|cx| {
+        let result = poll_fn(|cx| {
             // Where a panic strikes tells whose it is: in here, the call's.
-            let guard = held.take().map(Permit::guard);
-            let polled = future.as_mut().poll(cx);
-            let permit = guard.map(crate::PanicGuard::release);
-            match polled {
-                Poll::Ready(result) => Poll::Ready((result, permit)),
-                Poll::Pending => {
-                    held = permit;
-                    held.iter_mut().for_each(Permit::stamp);
-                    Poll::Pending
-                }
+            let polled = permit.watch(|| future.as_mut().poll(cx));
+            if polled.is_pending() {
+                permit.stamp();
             }
+            polled
         })
         .await;
         finish(permit, &classify, result)
@@ -137,9 +130,9 @@ impl CircuitBreaker {
         classify: impl Classify<T, E>,
         call: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, CallError<E>> {
-        let guard = self.try_acquire().map_err(CallError::Refused)?.guard();
-        let result = call();
-        finish(Some(guard.release()), &classify, result)
+        let mut permit = self.try_acquire().map_err(CallError::Refused)?;
+        let result = permit.watch(call);
+        finish(permit, &classify, result)
     }
 
     /// Calls a closure under the circuit, and gives `fallback` where it is refused or fails.
@@ -148,16 +141,14 @@ impl CircuitBreaker {
     }
 }
 
+#[inline]
 fn finish<T, E>(
-    permit: Option<Permit>,
+    mut permit: Permit,
     classify: &impl Classify<T, E>,
     result: Result<T, E>,
 ) -> Result<T, CallError<E>> {
-    if let Some(permit) = permit {
-        // A classifier that panics is not the callee's fault.
-        let guard = permit.guard_as(Outcome::Ignored);
-        let outcome = classify.classify(result.as_ref());
-        guard.release().record(outcome);
-    }
+    // A classifier that panics is not the callee's fault.
+    let outcome = permit.watch_as(Outcome::Ignored, || classify.classify(result.as_ref()));
+    permit.record(outcome);
     result.map_err(CallError::Failed)
 }

@@ -23,7 +23,7 @@ mod sync;
 mod tracing;
 mod window;
 
-pub use breaker::{CircuitBreaker, PanicGuard, Permit};
+pub use breaker::{CircuitBreaker, Permit};
 pub use call::CallError;
 #[cfg(feature = "tokio")]
 pub use clock::TokioClock;

@@ -216,10 +216,14 @@ impl Slot {
     #[inline]
     pub(crate) fn success_at_once(&self, permit: u64, began: Option<Tick>) -> bool {
         let license = self.words.license();
-        if license.evidence() != permit || !license.has(License::IDLE | License::ADDS) {
-            return false;
-        }
-        if license.has(License::UNTIL | License::SLOW) && !self.is_plain(license, began) {
+        license.evidence() == permit
+            && (license.is_idle_at_any_time() || self.note_success(license, began))
+    }
+
+    /// Notes a success, if the license says that it may be noted, at this time.
+    #[inline(never)]
+    fn note_success(&self, license: License, began: Option<Tick>) -> bool {
+        if !license.has(License::IDLE | License::ADDS) || !self.is_plain(license, began) {
             return false;
         }
         license.has(License::IDLE) || with_local(|local| local.success(self, license)) == Some(true)
@@ -227,14 +231,13 @@ impl Slot {
 
     /// Whether the license holds at this time, for a call that began then.
     fn is_plain(&self, license: License, began: Option<Tick>) -> bool {
-        let timed = license.has(License::UNTIL) || began.is_some();
-        if !timed {
+        let began = began.filter(|_| license.has(License::SLOW));
+        if began.is_none() && !license.has(License::UNTIL) {
             return true;
         }
         // The clock of somebody else is asked outside, in the step that follows.
         let Some(now) = self.words.own_clock(license) else { return false };
-        let slow = license.has(License::SLOW)
-            && began.is_some_and(|began| now.since(began) >= self.words.slow_after());
+        let slow = began.is_some_and(|began| now.since(began) >= self.words.slow_after());
         !slow && (!license.has(License::UNTIL) || now < self.words.until())
     }
 
@@ -351,9 +354,8 @@ impl Slot {
         &self,
         step: impl FnOnce(&mut Core, &mut Transitions, &mut News, Interest) -> T,
     ) -> T {
-        let stepped = self.step_quietly(|inner, done, news, wanted| {
-            step(inner.living(), done, news, wanted)
-        });
+        let stepped =
+            self.step_quietly(|inner, done, news, wanted| step(inner.living(), done, news, wanted));
         go_on(stepped.told);
         stepped.answer
     }

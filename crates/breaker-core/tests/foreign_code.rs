@@ -210,7 +210,7 @@ fn threat_t13_an_observer_that_panics_does_not_switch_a_strategy_off() {
         &|breaker| breaker.record_timed(FAILURE, millis(5)),
         &|breaker| breaker.record_unready(FAILURE),
         &|breaker| drop(permit(breaker)),
-        &|breaker| drop(permit(breaker).guard()),
+        &|breaker| permit(breaker).panicked(),
     ];
     for (number, ending) in endings.iter().enumerate() {
         let (breaker, _) = circuit(CORE.on_drop(OnDrop::Failure));

@@ -269,7 +269,7 @@ fn disabled_tells_observers_nothing_of_ended_calls() {
     fail(&breaker, 3);
     breaker.record(Outcome::Failure(FailureKind::Timeout));
     drop(breaker.try_acquire().unwrap());
-    drop(breaker.try_acquire().unwrap().guard());
+    breaker.try_acquire().unwrap().panicked();
     assert_eq!(recorder.take(), []);
     breaker.release();
     fail(&breaker, 1);

@@ -83,14 +83,13 @@ fn a_permit_without_a_stamp_took_no_time() {
     assert_eq!(breaker.snapshot().totals.cancelled, 1);
 }
 
-/// S-CORE-07: a panic behind a guard is a failure, and the slot is free again.
+/// S-CORE-07: a panic under watch is a failure, and the slot is free again.
 #[test]
-fn a_guarded_panic_is_one_failure_and_frees_the_slot() {
+fn a_watched_panic_is_one_failure_and_frees_the_slot() {
     let (breaker, clock) = half_open(CORE.permitted_calls(1));
-    let permit = breaker.try_acquire().unwrap();
+    let mut permit = breaker.try_acquire().unwrap();
     let panic = catch_unwind(AssertUnwindSafe(|| {
-        let _guard = permit.guard();
-        panic!("the callee broke");
+        permit.watch(|| panic!("the callee broke"));
     }))
     .unwrap_err();
     assert_eq!(panic.downcast_ref(), Some(&"the callee broke"));
@@ -113,15 +112,23 @@ fn a_permit_that_is_dropped_in_an_unrelated_panic_is_only_cancelled() {
     assert_eq!((breaker.state(), breaker.snapshot().totals.cancelled), (State::Closed, 1));
 }
 
-/// A released guard is a permit again, and a guard can mean something else than a failure.
+/// What went well under watch changes nothing, and a panic can mean something else than a failure.
 #[test]
-fn a_guard_means_what_it_was_told() {
+fn a_watch_means_what_it_was_told() {
     let (breaker, _) = circuit(TOUCHY.totals(true));
-    breaker.try_acquire().unwrap().guard().release().success();
-    drop(breaker.try_acquire().unwrap().guard_as(Outcome::Ignored));
+    let mut permit = breaker.try_acquire().unwrap();
+    assert_eq!(permit.watch(|| 7), 7);
+    permit.success();
+    let mut permit = breaker.try_acquire().unwrap();
+    let watched = catch_unwind(AssertUnwindSafe(|| {
+        permit.watch_as(Outcome::Ignored, || panic!("the classifier broke"));
+    }));
+    assert!(watched.is_err());
+    // It has ended by then.
+    permit.failure(FailureKind::Internal);
     let totals = breaker.snapshot().totals;
     assert_eq!((totals.successes, totals.ignored, totals.failures), (1, 1, 0));
-    drop(breaker.try_acquire().unwrap().guard());
+    breaker.try_acquire().unwrap().panicked();
     assert_eq!(breaker.state(), State::Open);
 }
 

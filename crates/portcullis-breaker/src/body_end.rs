@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use breaker_core::{CircuitBreaker, Classify, Outcome, Permit, Refuse};
@@ -14,7 +14,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::circuits::{Circuits, Known, Single};
-use crate::future::poll_guarded;
+use crate::future::poll_watched;
 use crate::layer::CircuitBreakerLayer;
 use crate::service::CircuitBreakerService;
 
@@ -93,11 +93,10 @@ where
         let admitted = self.service.admit(&request);
         let (inner, classify, refuse) = self.service.parts();
         let course = match admitted {
-            Ok(permit) => {
+            Ok(mut permit) => {
                 let method = request.method().clone();
-                let guard = permit.guard();
-                let inner = inner.call(request);
-                let permit = Some(guard.release());
+                let inner = permit.watch(|| inner.call(request));
+                let permit = Some(permit);
                 Course::Admitted { inner, permit, classify: classify.clone(), method }
             }
             Err(rejected) => Course::Refused(Some(refuse.refuse(&request, rejected))),
@@ -143,10 +142,11 @@ where
                 None => panic!("a `BodyEndFuture` was polled after it had ended"),
             },
             CourseProj::Admitted { inner, permit, classify, method } => {
-                let Some((result, held)) = poll_guarded(inner, permit, cx) else {
-                    return Poll::Pending;
+                let result = match permit {
+                    Some(permit) => ready!(poll_watched(inner, permit, cx)),
+                    None => ready!(inner.poll(cx)),
                 };
-                Poll::Ready(watch(held, classify, method, result))
+                Poll::Ready(watch(permit.take(), classify, method, result))
             }
         }
     }
@@ -163,12 +163,10 @@ where
     C: Classify<Response<B>, Err>,
     B: Body,
 {
-    let Some(permit) = permit else {
+    let Some(mut permit) = permit else {
         return result.map(|response| response.map(JudgedBody::unjudged));
     };
-    let guard = permit.guard_as(Outcome::Ignored);
-    let outcome = classify.classify(result.as_ref());
-    let mut permit = guard.release();
+    let outcome = permit.watch_as(Outcome::Ignored, || classify.classify(result.as_ref()));
     match result {
         Ok(response) => {
             let longest = permit.lap();
@@ -220,9 +218,7 @@ impl Judge for PermitJudge {
         self.longest = self.longest.max(self.permit.lap());
     }
 
-    /// Already unwinding: the guard records the panic, and what an observer panics with ends
-    /// there.
     fn panicked(self) {
-        drop(self.permit.guard());
+        self.permit.panicked();
     }
 }

@@ -15,6 +15,12 @@ use breaker_core::{
     note = "the key was made for another kind of request: see `.keyed(key)` and `.keyed_fn(f)`"
 )]
 pub trait Circuits<Req> {
+    /// A permit for this request, where its circuit is healthy and found without a key.
+    #[inline]
+    fn acquire_at_once(&self) -> Option<Permit> {
+        None
+    }
+
     /// Asks the circuit of this request for admission.
     ///
     /// # Errors
@@ -55,6 +61,11 @@ pub trait Known {
 pub struct Single(pub(crate) CircuitBreaker);
 
 impl<Req> Circuits<Req> for Single {
+    #[inline]
+    fn acquire_at_once(&self) -> Option<Permit> {
+        self.0.acquire_at_once()
+    }
+
     #[inline]
     fn try_acquire(&self, _: &Req) -> Result<Permit, Rejected> {
         self.0.try_acquire_unstamped()

@@ -1,8 +1,8 @@
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use breaker_core::{Classify, Outcome, PanicGuard, Permit};
+use breaker_core::{Classify, Outcome, Permit};
 use pin_project::pin_project;
 
 /// The answer of a service behind a circuit: named, pinned, never boxed.
@@ -22,7 +22,7 @@ enum Course<F, C, Res, Err> {
     Admitted {
         #[pin]
         inner: F,
-        permit: Option<Permit>,
+        permit: Permit,
         classify: C,
     },
 }
@@ -33,7 +33,7 @@ impl<F, C, Res, Err> ResponseFuture<F, C, Res, Err> {
     }
 
     pub(crate) const fn admitted(inner: F, permit: Permit, classify: C) -> Self {
-        Self { course: Course::Admitted { inner, permit: Some(permit), classify } }
+        Self { course: Course::Admitted { inner, permit, classify } }
     }
 }
 
@@ -44,6 +44,7 @@ where
 {
     type Output = Result<Res, Err>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().course.project() {
             CourseProj::Refused(answer) => match answer.take() {
@@ -51,45 +52,29 @@ where
                 None => panic!("a `ResponseFuture` was polled after it had ended"),
             },
             CourseProj::Admitted { inner, permit, classify } => {
-                let Some((result, held)) = poll_guarded(inner, permit, cx) else {
-                    return Poll::Pending;
-                };
-                record(held, classify, &result);
+                let result = ready!(poll_watched(inner, permit, cx));
+                // A classifier that panics is not the callee's fault.
+                let outcome =
+                    permit.watch_as(Outcome::Ignored, || classify.classify(result.as_ref()));
+                permit.end(outcome);
                 Poll::Ready(result)
             }
         }
     }
 }
 
-/// Polls with the permit taken out and put around: where a panic strikes tells whose it is.
-pub(crate) fn poll_guarded<F: Future>(
+/// Polls under the watch of the permit: where a panic strikes tells whose it is.
+#[inline]
+pub(crate) fn poll_watched<F: Future>(
     inner: Pin<&mut F>,
-    held: &mut Option<Permit>,
+    permit: &mut Permit,
     cx: &mut Context<'_>,
-) -> Option<(F::Output, Option<Permit>)> {
-    let guard = held.take().map(Permit::guard);
-    let polled = inner.poll(cx);
-    let mut permit = guard.map(PanicGuard::release);
-    match polled {
-        Poll::Ready(output) => Some((output, permit)),
-        Poll::Pending => {
-            permit.iter_mut().for_each(Permit::stamp);
-            *held = permit;
-            None
-        }
+) -> Poll<F::Output> {
+    let polled = permit.watch(|| inner.poll(cx));
+    if polled.is_pending() {
+        permit.stamp();
     }
-}
-
-/// Asks the classifier, whose own panic is not the callee's fault, and ends the permit.
-fn record<C, Res, Err>(permit: Option<Permit>, classify: &C, result: &Result<Res, Err>)
-where
-    C: Classify<Res, Err>,
-{
-    if let Some(permit) = permit {
-        let guard = permit.guard_as(Outcome::Ignored);
-        let outcome = classify.classify(result.as_ref());
-        guard.release().record(outcome);
-    }
+    polled
 }
 
 impl<F, C, Res, Err> fmt::Debug for ResponseFuture<F, C, Res, Err> {

@@ -126,8 +126,36 @@ impl<S, C, R, T> CircuitBreakerService<S, C, R, T> {
         }
     }
 
-    /// Asks for admission of a request, by what `poll_ready` found out.
+    /// Admits a request, where all is well and that takes nothing but a look.
     #[inline]
+    fn admit_at_once<Req>(&mut self) -> Option<Permit>
+    where
+        T: Circuits<Req>,
+    {
+        if !matches!(self.asked, Ready::Inner) {
+            return None;
+        }
+        let permit = self.circuits.acquire_at_once()?;
+        self.asked = Ready::Unasked;
+        Some(permit)
+    }
+
+    /// Makes an admitted call.
+    #[inline]
+    fn make<Req>(
+        &mut self,
+        mut permit: Permit,
+        request: Req,
+    ) -> ResponseFuture<S::Future, C, S::Response, S::Error>
+    where
+        S: Service<Req>,
+        C: Clone,
+    {
+        let inner = permit.watch(|| self.inner.call(request));
+        ResponseFuture::admitted(inner, permit, self.classify.clone())
+    }
+
+    /// Asks for admission of a request, by what `poll_ready` found out.
     pub(crate) fn admit<Req>(&mut self, request: &Req) -> Result<Permit, Rejected>
     where
         T: Circuits<Req>,
@@ -175,12 +203,11 @@ where
 
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
+        if let Some(permit) = self.admit_at_once::<Req>() {
+            return self.make(permit, request);
+        }
         match self.admit(&request) {
-            Ok(permit) => {
-                let guard = permit.guard();
-                let inner = self.inner.call(request);
-                ResponseFuture::admitted(inner, guard.release(), self.classify.clone())
-            }
+            Ok(permit) => self.make(permit, request),
             Err(rejected) => ResponseFuture::refused(self.refuse.refuse(&request, rejected)),
         }
     }

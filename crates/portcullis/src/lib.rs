@@ -8,9 +8,9 @@ pub use breaker_core::{
     CircuitBreakers, Classify, Clock, Condition, ConfigError, ConfigErrors, CountAs, Counted,
     DependencyGate, ErrorsAreFailures, Event, EventKind, Events, FailureKind, GateVerdict,
     IllegalTransition, Interest, Jitter, Key, ManualClock, MonotonicClock, Name, Next, Observe,
-    OnDrop, OnRelapse, OnStayElapsed, Order, Outcome, Override, Pace, PanicGuard, Percent, Permit,
-    Ramp, RampSpeed, Reason, Recovery, Refuse, Rejected, Saved, Snapshot, State, Strategy,
-    StrategyKind, Tally, Tick, Totals, Transition, Trials, Trip, Value, Why, Window,
+    OnDrop, OnRelapse, OnStayElapsed, Order, Outcome, Override, Pace, Percent, Permit, Ramp,
+    RampSpeed, Reason, Recovery, Refuse, Rejected, Saved, Snapshot, State, Strategy, StrategyKind,
+    Tally, Tick, Totals, Transition, Trials, Trip, Value, Why, Window,
 };
 #[cfg(feature = "tracing")]
 pub use breaker_core::{Spans, TracingObserver};

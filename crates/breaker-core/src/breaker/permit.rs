@@ -1,4 +1,4 @@
-//! The admission of one call: [`Permit`], and the [`PanicGuard`] around code that may panic.
+//! The admission of one call: [`Permit`].
 
 use std::fmt;
 use std::time::Duration;
@@ -17,9 +17,15 @@ use crate::state::State;
 /// blocks.
 #[must_use = "a permit that is dropped is a cancelled call"]
 pub struct Permit {
-    slot: &'static Slot,
+    admission: Admission,
+}
+
+/// What was admitted.
+#[derive(Clone, Copy)]
+pub(super) struct Admission {
+    pub(super) slot: &'static Slot,
     /// The epoch and the role of the admission; [`ENDED`] once the call has ended.
-    word: u64,
+    pub(super) word: u64,
     /// When the call began, or [`UNKNOWN`].
     began: Tick,
 }
@@ -33,7 +39,7 @@ const UNKNOWN: Tick = Tick::MAX;
 impl Permit {
     #[inline]
     pub(crate) const fn new(slot: &'static Slot, word: u64) -> Self {
-        Self { slot, word, began: UNKNOWN }
+        Self { admission: Admission { slot, word, began: UNKNOWN } }
     }
 
     /// The call ended well.
@@ -50,30 +56,28 @@ impl Permit {
     /// The call ended.
     #[inline]
     pub fn record(mut self, outcome: Outcome) {
+        self.end(outcome);
+    }
+
+    /// The call ended. A permit that has ended says nothing any more.
+    #[inline]
+    pub fn end(&mut self, outcome: Outcome) {
+        let admission = self.take();
         let plain = matches!(outcome, Outcome::Success);
-        if plain && self.slot.success_at_once(self.word, self.began()) {
-            self.word = ENDED;
-        } else {
-            self.record_slowly(outcome, None);
+        if !plain || !admission.slot.success_at_once(admission.word, admission.began()) {
+            admission.end(outcome, None);
         }
     }
 
     /// The call ended, and took `duration`.
     pub fn record_timed(mut self, outcome: Outcome, duration: Duration) {
-        self.record_slowly(outcome, Some(duration));
-    }
-
-    #[cold]
-    fn record_slowly(&mut self, outcome: Outcome, known: Option<Duration>) {
-        let told = self.settle(outcome, known);
-        self.slot.consult();
-        go_on(told);
+        self.take().end(outcome, Some(duration));
     }
 
     /// Notes that the call takes time from now on, unless that is noted already.
     pub fn stamp(&mut self) {
-        if self.began == UNKNOWN {
-            self.began = self.slot.now();
+        if self.admission.began == UNKNOWN {
+            self.admission.began = self.admission.slot.now();
         }
     }
 
@@ -83,43 +87,98 @@ impl Permit {
     /// For calls that show signs of life: a body whose frames flow is not slow, however long it
     /// is.
     pub fn lap(&mut self) -> Duration {
-        let began = self.began();
-        self.began = UNKNOWN;
-        began.map_or(Duration::ZERO, |began| self.slot.now().since(began))
+        let began = self.admission.began();
+        self.admission.began = UNKNOWN;
+        began.map_or(Duration::ZERO, |began| self.admission.slot.now().since(began))
     }
 
-    /// Puts the permit around a piece of code that may panic.
+    /// Does something that may panic. A panic ends the call as a failure of kind
+    /// [`Panic`](FailureKind::Panic), and goes on.
+    ///
+    /// Panics are told apart by position, not by `thread::panicking()`, which is wrong under
+    /// `catch_unwind` and true during unrelated panics.
     #[inline]
-    pub fn guard(self) -> PanicGuard {
-        self.guard_as(Outcome::Failure(FailureKind::Panic))
+    pub fn watch<T>(&mut self, act: impl FnOnce() -> T) -> T {
+        self.watch_as(Outcome::Failure(FailureKind::Panic), act)
     }
 
-    /// Puts the permit around a piece of code whose panic means `outcome`.
+    /// Does something whose panic means `outcome`: a classifier's is not the callee's fault.
     #[inline]
-    pub fn guard_as(self, outcome: Outcome) -> PanicGuard {
-        PanicGuard { permit: Some(self), outcome }
+    pub fn watch_as<T>(&mut self, outcome: Outcome, act: impl FnOnce() -> T) -> T {
+        let watch = Watch { permit: self, outcome: Some(outcome) };
+        let answer = act();
+        watch.end();
+        answer
     }
 
-    pub(super) const fn slot(&self) -> &'static Slot {
-        self.slot
+    /// The call panicked, and that is known already: what an observer panics with ends here.
+    pub fn panicked(mut self) {
+        self.take().end_quietly(Outcome::Failure(FailureKind::Panic));
     }
 
-    pub(super) const fn word(&self) -> u64 {
-        self.word
+    /// Ends the call while a panic is on its way.
+    pub(super) fn give_up(&mut self) {
+        self.take().end_quietly(Outcome::Ignored);
     }
 
+    pub(super) const fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    /// The admission, which ends by it for this permit.
     #[inline]
-    fn began(&self) -> Option<Tick> {
+    const fn take(&mut self) -> Admission {
+        let ended = Admission { word: ENDED, ..self.admission };
+        std::mem::replace(&mut self.admission, ended)
+    }
+}
+
+impl Drop for Permit {
+    #[inline]
+    fn drop(&mut self) {
+        if self.admission.word != ENDED {
+            self.take().cancel();
+        }
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Admission { slot, word, .. } = self.admission;
+        let name = slot.look(|core| core.config.name).filter(|_| slot.knows(word));
+        f.debug_struct("Permit").field("breaker", &name).finish_non_exhaustive()
+    }
+}
+
+// ===== impl Admission =====
+
+/// How it ends is handed on by value: a permit whose address nobody knows can live in registers.
+impl Admission {
+    #[inline]
+    fn began(self) -> Option<Tick> {
         (self.began != UNKNOWN).then_some(self.began)
     }
 
-    /// Ends the permit; hands back what an observer panicked with.
-    fn settle(&mut self, outcome: Outcome, known: Option<Duration>) -> Told {
-        let word = std::mem::replace(&mut self.word, ENDED);
+    #[cold]
+    fn end(self, outcome: Outcome, known: Option<Duration>) {
+        let told = self.settle(outcome, known);
+        self.slot.consult();
+        go_on(told);
+    }
+
+    #[cold]
+    fn end_quietly(self, outcome: Outcome) {
+        let _quiet = self.settle(outcome, None);
+        self.slot.consult();
+    }
+
+    /// Ends the call; hands back what an observer panicked with.
+    fn settle(self, outcome: Outcome, known: Option<Duration>) -> Told {
+        let Self { slot, word, .. } = self;
         if word == ENDED {
             return Ok(());
         }
-        let (slot, began) = (self.slot, self.began());
+        let began = self.began();
         let well = outcome == Outcome::Success;
         let timed = !well || slot.times_successes(began.is_some());
         let now = if timed { slot.now() } else { Tick::ZERO };
@@ -139,13 +198,12 @@ impl Permit {
         stepped.told
     }
 
-    /// Ends the permit of a call that was dropped.
+    /// Ends a call that was dropped.
     #[cold]
-    fn cancel(&mut self) {
-        let word = std::mem::replace(&mut self.word, ENDED);
-        let (slot, began) = (self.slot, self.began());
+    fn cancel(self) {
+        let Self { slot, word, .. } = self;
         let now = slot.now();
-        let elapsed = began.map(|began| now.since(began));
+        let elapsed = self.began().map(|began| now.since(began));
         // A drop must not panic: what an observer panicked with ends here.
         let _quiet = slot.step_quietly(|inner, done, news, wanted| {
             let ticket = inner.ticket(word);
@@ -166,52 +224,24 @@ impl Permit {
     }
 }
 
-impl Drop for Permit {
+/// A permit while something is done that may panic.
+struct Watch<'a> {
+    permit: &'a mut Permit,
+    outcome: Option<Outcome>,
+}
+
+impl Watch<'_> {
+    #[inline]
+    fn end(mut self) {
+        self.outcome = None;
+    }
+}
+
+impl Drop for Watch<'_> {
     #[inline]
     fn drop(&mut self) {
-        if self.word != ENDED {
-            self.cancel();
-        }
-    }
-}
-
-impl fmt::Debug for Permit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.slot.look(|core| core.config.name).filter(|_| self.slot.knows(self.word));
-        f.debug_struct("Permit").field("breaker", &name).finish_non_exhaustive()
-    }
-}
-
-/// A permit around a piece of code that may panic: dropped without being released, it records
-/// the panic.
-///
-/// Panics are told apart by position, not by `thread::panicking()`, which is wrong under
-/// `catch_unwind` and true during unrelated panics.
-#[derive(Debug)]
-#[must_use = "dropped at once it records a panic"]
-pub struct PanicGuard {
-    permit: Option<Permit>,
-    outcome: Outcome,
-}
-
-impl PanicGuard {
-    /// The code has ended without a panic: the permit goes on.
-    #[inline]
-    pub fn release(mut self) -> Permit {
-        match self.permit.take() {
-            Some(permit) => permit,
-            None => unreachable!("a guard holds its permit until it is released"),
-        }
-    }
-}
-
-impl Drop for PanicGuard {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(mut permit) = self.permit.take() {
-            // Already panicking: what an observer panics with ends here.
-            let _ = permit.settle(self.outcome, None);
-            permit.slot.consult();
+        if let Some(outcome) = self.outcome {
+            self.permit.take().end_quietly(outcome);
         }
     }
 }

@@ -31,7 +31,7 @@ impl Machine {
                 let all =
                     config.enforce == Percent::FULL && config.open_refusal_share == Percent::FULL;
                 let retry_at = Some(until);
-                all.then(|| Standing { until, retry_at, reason: Reason::Open, cause: self.cause })
+                all.then_some(Standing { until, retry_at, reason: Reason::Open, cause: self.cause })
             }
             _ => None,
         }

@@ -50,6 +50,12 @@ impl License {
         self.0 & flag != 0
     }
 
+    /// Whether a success says nothing, whenever it comes and however long the call took.
+    #[inline]
+    pub(super) const fn is_idle_at_any_time(self) -> bool {
+        self.0 & (Self::IDLE | Self::UNTIL | Self::SLOW) == Self::IDLE
+    }
+
     pub(super) const fn epoch(self) -> u64 {
         self.0 >> SHIFT
     }
