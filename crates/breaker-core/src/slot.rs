@@ -212,6 +212,17 @@ impl Slot {
         license.has(License::ADMITS).then(|| license.evidence())
     }
 
+    /// Admits an arrival for the key with this hash, where the thread remembers its circuit.
+    #[inline]
+    pub(crate) fn admit_seen(hash: u64) -> Option<(&'static Self, u64)> {
+        with_local(|local| local.seen(hash))?
+    }
+
+    /// Has the thread remember that this is the circuit of the key with this hash.
+    pub(crate) fn remember(&'static self, hash: u64, permit: u64) {
+        with_local(|local| local.remember(hash, self, permit));
+    }
+
     /// Takes in a success of a call that began at `began`, where that takes no lock.
     #[inline]
     pub(crate) fn success_at_once(&self, permit: u64, began: Option<Tick>) -> bool {

@@ -41,7 +41,19 @@ pub(crate) struct Local {
     table: &'static Table,
     owners: [Cell<Option<&'static Slot>>; PLACES],
     knocks: Cell<u8>,
+    seen: [Cell<Seen>; SEEN],
 }
+
+/// Where the circuit of a key was found last, and the epoch in which it admitted.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    hash: u64,
+    epoch: u64,
+    slot: Option<&'static Slot>,
+}
+
+/// How many keys a thread remembers.
+const SEEN: usize = 128;
 
 impl Table {
     pub(super) fn new() -> Self {
@@ -57,7 +69,8 @@ impl Table {
 impl Local {
     pub(super) fn new(table: &'static Table) -> Self {
         let owners = std::array::from_fn(|_| Cell::new(None));
-        Self { table, owners, knocks: Cell::new(0) }
+        let seen = std::array::from_fn(|_| Cell::default());
+        Self { table, owners, knocks: Cell::new(0), seen }
     }
 
     pub(super) const fn table(&self) -> &'static Table {
@@ -117,6 +130,21 @@ impl Local {
         }
         place.handles.store(handles + one, Ordering::Release);
         true
+    }
+
+    /// The circuit of the key with this hash, and the permit that it gives, if it admits as it did
+    /// when it was remembered. An epoch belongs to one circuit, so none that has ended is found.
+    #[inline]
+    pub(super) fn seen(&self, hash: u64) -> Option<(&'static Slot, u64)> {
+        let seen = self.seen[hash as usize % SEEN].get();
+        let slot = seen.slot.filter(|_| seen.hash == hash)?;
+        let permit = slot.admit_at_once()?;
+        (permit == seen.epoch).then_some((slot, permit))
+    }
+
+    /// Remembers where a key was found, and the permit that it got.
+    pub(super) fn remember(&self, hash: u64, slot: &'static Slot, epoch: u64) {
+        self.seen[hash as usize % SEEN].set(Seen { hash, epoch, slot: Some(slot) });
     }
 
     /// Gives the circuit a place here, unless another has a better claim to it.
