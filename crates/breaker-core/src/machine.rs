@@ -239,7 +239,10 @@ impl Machine {
 
     // any => Closed
     fn close(&mut self, why: Why, at: Tick, done: &mut Transitions) {
-        self.evidence.clear();
+        match why {
+            Why::Reset => self.evidence.clear(),
+            _ => self.evidence.rearm(),
+        }
         self.evidence.advance(at);
         self.openings = 0;
         self.cause = None;

@@ -8,7 +8,7 @@ use breaker_core::{CircuitBreaker, CircuitBreakerConfig, ManualClock, State, Val
 use common::secs;
 use proptest::prelude::*;
 
-const FIELDS: [&str; 36] = [
+const FIELDS: [&str; 40] = [
     "name",
     "strategy",
     "consecutive_failures",
@@ -17,6 +17,10 @@ const FIELDS: [&str; 36] = [
     "slow_call_rate",
     "success_average",
     "success_average_calls",
+    "cusum",
+    "cusum_healthy_rate",
+    "cusum_failing_rate",
+    "cusum_threshold",
     "window",
     "buckets",
     "min_calls",
@@ -47,8 +51,9 @@ const FIELDS: [&str; 36] = [
     "colour",
 ];
 
-const WORDS: [&str; 22] = [
+const WORDS: [&str; 23] = [
     "off",
+    "hard",
     "basic",
     "gradual",
     "adaptive",
