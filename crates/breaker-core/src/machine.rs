@@ -161,7 +161,7 @@ impl Machine {
 
     /// One change that is due by `now`; `false` if there is none.
     fn step(&mut self, config: &CircuitBreakerConfig, now: Tick, done: &mut Transitions) -> bool {
-        match &self.phase {
+        match &mut self.phase {
             // Open => HalfOpen
             Phase::Open { until, .. } if *until <= now => {
                 let at = *until;
@@ -169,6 +169,8 @@ impl Machine {
             }
             // HalfOpen => (Open | Closed)
             Phase::HalfOpen(half_open) => match half_open.deadline(config) {
+                // HalfOpen => HalfOpen
+                Some(at) if at <= now && half_open.is_quiet(config) => half_open.renew(),
                 Some(at) if at <= now => match config.recovery.on_stay_elapsed() {
                     OnStayElapsed::Reopen => {
                         let tally = half_open.tally();

@@ -260,6 +260,18 @@ fn a_good_window_lasts_at_least_the_shortest_step_time() {
     assert_eq!(share(&breaker), Percent::new(20));
 }
 
+/// S-STRAT-08, R3: nor does a rarely called ramp start over, and its step lasts as long as it must.
+#[test]
+fn a_ramp_at_one_admitted_call_a_minute_goes_up() {
+    let (breaker, clock) = half_open(by(Ramp::new().max_stay(secs(5)).min_step_time(secs(4))));
+    for _ in 0..3 {
+        clock.advance(secs(60));
+        good(&breaker, 1);
+    }
+    assert_eq!(share(&breaker), Percent::new(20));
+    assert_eq!(breaker.state(), State::HalfOpen);
+}
+
 /// S-STRAT-03: what says nothing moves no share.
 #[test]
 fn ignored_and_cancelled_calls_move_no_share() {

@@ -127,6 +127,10 @@ impl Trials {
 
     /// How long the trials may take, counted from the first one; default 60 s.
     ///
+    /// It is an end for trials that hang: when it elapses while nothing is in flight and no trial
+    /// has failed, a circuit that would reopen waits for the next trial instead, and the stay
+    /// counts anew from there.
+    ///
     /// # Panics
     /// When `stay` is zero.
     pub const fn max_stay(mut self, stay: Duration) -> Self {
@@ -275,7 +279,8 @@ impl Ramp {
         self
     }
 
-    /// How long a step may take, counted from its first call; default 60 s.
+    /// How long a step may take, counted from its first call; default 60 s. As with
+    /// [`Trials::max_stay`], a step that is quiet is not ended by it.
     ///
     /// # Panics
     /// When `stay` is zero.

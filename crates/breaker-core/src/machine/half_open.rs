@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::clock::Tick;
-use crate::config::{CircuitBreakerConfig, OnRelapse, Ramp, RampSpeed, Recovery, Trials, Verdict};
+use crate::config::{
+    CircuitBreakerConfig, OnRelapse, OnStayElapsed, Ramp, RampSpeed, Recovery, Trials, Verdict,
+};
 use crate::outcome::Counted;
 use crate::percent::{Percent, Spread};
 use crate::rejected::{Cause, Condition, Reason};
@@ -11,7 +13,8 @@ use crate::window::Tally;
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct HalfOpen {
-    /// When the first trial of this stay (with a ramp: of this step) was admitted.
+    /// When the first trial of this stay (with a ramp: of this step) was admitted, or the first
+    /// one since it was renewed.
     first: Option<Tick>,
     in_flight: u32,
     course: Course,
@@ -36,6 +39,8 @@ enum Course {
 /// Where a ramp stands.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct RampCourse {
+    /// When the first call of this step was admitted, for the shortest step time.
+    begun: Option<Tick>,
     share: Percent,
     spread: Spread,
     step: Percent,
@@ -117,9 +122,16 @@ impl HalfOpen {
             // A reconfiguration restarts the course, so that the two never differ.
             (Course::Slots { .. }, Recovery::Ramp(_)) => return Err(Reason::NoTrialFree),
         }
+        self.take(now);
+        Ok(())
+    }
+
+    fn take(&mut self, now: Tick) {
         self.in_flight = self.in_flight.saturating_add(1);
         self.first.get_or_insert(now);
-        Ok(())
+        if let Course::Ramp(course) = &mut self.course {
+            course.begun.get_or_insert(now);
+        }
     }
 
     /// Takes a trial that nobody asked for, as an explicit recording does; `false` if none is
@@ -128,8 +140,7 @@ impl HalfOpen {
         match self.course {
             Course::Slots { .. } => self.admit(config, now).is_ok(),
             Course::Ramp(_) | Course::Shared { .. } => {
-                self.in_flight = self.in_flight.saturating_add(1);
-                self.first.get_or_insert(now);
+                self.take(now);
                 true
             }
         }
@@ -165,8 +176,8 @@ impl HalfOpen {
                 self.judge(config)
             }
             (Course::Ramp(course), Recovery::Ramp(ramp)) => {
-                let started = self.first.unwrap_or(now);
-                let next = course.settle(ramp, failed, slow, now.since(started));
+                let begun = course.begun.unwrap_or(now);
+                let next = course.settle(ramp, failed, slow, now.since(begun));
                 if let Next::Share { .. } = next {
                     self.first = None;
                 }
@@ -224,10 +235,34 @@ impl HalfOpen {
         self.first.map(|first| first.after(config.recovery.max_stay()))
     }
 
+    /// Whether a stay that is over proves nothing against the callee: no trial is out that could
+    /// hang, and none has failed. Then it begins anew, with what is known so far; else a callee
+    /// that is well but seldom called would never be found well.
+    ///
+    /// A strategy of the user's may admit nobody at all, so its stay ends in any case.
+    pub(super) fn is_quiet(&self, config: &CircuitBreakerConfig) -> bool {
+        let reopens = config.recovery.on_stay_elapsed() == OnStayElapsed::Reopen;
+        let custom = matches!(self.course, Course::Shared { .. });
+        reopens && !custom && self.in_flight == 0 && self.tally().failures == 0
+    }
+
+    /// The stay counts from the next trial.
+    pub(super) const fn renew(&mut self) {
+        self.first = None;
+    }
+
     /// The same stay, begun as long after the beginning of time as it has lasted by now.
     #[cfg(test)]
-    pub(super) fn with_age(&self, now: Tick) -> Self {
-        Self { first: self.first.map(|first| Tick::ZERO.after(now.since(first))), ..self.clone() }
+    pub(super) fn with_age(&self, now: Tick, config: &CircuitBreakerConfig) -> Self {
+        let age = |tick: Tick| now.since(tick);
+        let mut aged = self.clone();
+        aged.first = self.first.map(|first| Tick::ZERO.after(age(first)));
+        if let (Course::Ramp(course), Recovery::Ramp(ramp)) = (&mut aged.course, &config.recovery) {
+            // A step that is old enough is as good as one that is older.
+            let enough = |begun| age(begun).min(ramp.min_step_time);
+            course.begun = course.begun.map(|begun| Tick::ZERO.after(enough(begun)));
+        }
+        aged
     }
 
     /// How long a refused caller should wait: a second, or what is left of the stay.
@@ -267,6 +302,7 @@ fn verdict(trials: &Trials, tally: Tally) -> Next {
 impl RampCourse {
     const fn new(ramp: &Ramp) -> Self {
         Self {
+            begun: None,
             share: ramp.base,
             spread: Spread::new(ramp.base),
             step: ramp.step,
@@ -322,6 +358,7 @@ impl RampCourse {
 
     fn go_to(&mut self, share: Percent) {
         self.share = share;
+        self.begun = None;
         self.here = Tally::default();
     }
 }
