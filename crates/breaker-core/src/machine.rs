@@ -8,6 +8,7 @@ mod half_open;
 mod operate;
 mod report;
 mod settle;
+mod shut;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use crate::window::{Evidence, Tally};
 pub(crate) use half_open::HalfOpen;
 pub use operate::{IllegalTransition, Override, Saved};
 pub use settle::{Advice, Settled};
+pub use shut::Shut;
 
 /// The state machine of one circuit.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]

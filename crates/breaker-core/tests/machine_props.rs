@@ -11,6 +11,7 @@ use breaker_core::{
 use proptest::prelude::*;
 
 const SECOND: u64 = 1_000_000_000;
+const HOUR: Duration = Duration::from_secs(3_600);
 
 /// One thing that happens. Numbers are taken modulo what there is.
 #[derive(Clone, Debug)]
@@ -304,5 +305,42 @@ proptest! {
         unseen.machine.advance(&unseen.config, unseen.now, &mut Transitions::new());
         seen.machine.advance(&seen.config, seen.now, &mut Transitions::new());
         prop_assert!(seen.machine == unseen.machine);
+    }
+
+    /// S-CORE-09: what a shut circuit answers is known in advance, and answers that were given
+    /// without asking are brought home as if each of them had asked.
+    #[test]
+    fn refusals_in_a_batch_are_the_same_as_one_by_one(
+        start in 0..8_usize,
+        ops in prop::collection::vec(op(), 0..60),
+        opens in any::<bool>(),
+        arrivals in prop::collection::vec(0..1_000_u64, 1..20),
+        pause in 0..400_u64,
+    ) {
+        let mut world = World::new(start);
+        for op in ops.iter().chain(opens.then_some(&Op::Trip)) {
+            world.apply(op, &mut Transitions::new());
+        }
+        let World { machine: mut asked, config, now, .. } = world;
+        asked.advance(&config, now, &mut Transitions::new());
+        let Some(shut) = asked.open_until(&config) else { return Ok(()) };
+        let now = asked.snapshot(&config).at;
+        let end = if shut.until == Tick::MAX { now.after(HOUR) } else { shut.until };
+        let mut told = asked.clone();
+        let mut times: Vec<_> =
+            arrivals.iter().map(|part| now.after(end.since(now) / 1_000 * *part as u32)).collect();
+        times.retain(|time| *time < end);
+        times.sort_unstable();
+        for &time in &times {
+            prop_assert_eq!(asked.known_refusal(&config, time), Some(shut.refusal(time)));
+            let answer = asked.admit(&config, time, &mut Transitions::new());
+            prop_assert_eq!(answer, Err(shut.refusal(time)));
+        }
+        told.refuse_many(times.len() as u64);
+        let later = now.after(Duration::from_secs(pause)).max(asked.snapshot(&config).at);
+        let asked_answer = asked.admit(&config, later, &mut Transitions::new());
+        let told_answer = told.admit(&config, later, &mut Transitions::new());
+        prop_assert_eq!(asked_answer, told_answer);
+        prop_assert!(asked == told, "{asked:#?}\n{told:#?}");
     }
 }
