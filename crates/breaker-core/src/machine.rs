@@ -6,6 +6,7 @@
 mod admit;
 mod half_open;
 mod operate;
+mod ramp;
 mod report;
 mod settle;
 mod shut;
@@ -26,6 +27,7 @@ use crate::state::{State, Totals, Transition, Transitions, Why};
 use crate::window::{Evidence, Tally};
 
 pub(crate) use half_open::HalfOpen;
+use half_open::Next;
 pub use operate::{IllegalTransition, Override, Saved};
 pub use settle::{Advice, Settled};
 pub use shut::Shut;
@@ -169,6 +171,15 @@ impl Machine {
                 let at = *until;
                 self.enter_half_open(config, Why::OpenPeriodElapsed, at, done);
             }
+            // HalfOpen => (HalfOpen | Closed)
+            Phase::HalfOpen(half_open) if half_open.next_step().is_some_and(|at| at <= now) => {
+                let at = half_open.next_step().unwrap_or(now);
+                match half_open.step(config, at) {
+                    Next::Share { from, to } => done.push_share(from, to),
+                    Next::Close => self.close(Why::RampCompleted, at, done),
+                    Next::Stay | Next::Open(_) => return false,
+                }
+            }
             // HalfOpen => (Open | Closed)
             Phase::HalfOpen(half_open) => match half_open.deadline(config) {
                 // HalfOpen => HalfOpen
@@ -232,7 +243,7 @@ impl Machine {
         at: Tick,
         done: &mut Transitions,
     ) {
-        let half_open = HalfOpen::new(config, self.custom);
+        let half_open = HalfOpen::new(config, self.custom, at, false);
         self.enter(Phase::HalfOpen(half_open), why, at, done);
     }
 

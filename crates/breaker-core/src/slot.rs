@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use crate::clock::{Clock, Tick};
-use crate::config::{CircuitBreakerConfig, Recovery};
+use crate::config::{CircuitBreakerConfig, Ramp};
 use crate::events::{Change, History};
 use crate::explain::{RampPhase, Snapshot};
 use crate::machine::{Advice, Machine};
@@ -14,7 +14,7 @@ use crate::name::Name;
 use crate::observe::{Event, EventKind, Interest, Observe, Observers};
 use crate::pace::Chance;
 use crate::percent::Percent;
-use crate::state::{State, Transitions};
+use crate::state::{Done, State, Transitions};
 use crate::strategy::{DependencyGate, GateVerdict, Strategy};
 use crate::sync::{AtomicU8, Mutex, Ordering, lock};
 
@@ -221,7 +221,14 @@ impl Slot {
         news.at = news.at.max(core.machine.last_seen());
         if !done.is_empty() {
             let mut changes = Vec::new();
-            for &transition in done.iter() {
+            for change in done.all() {
+                let transition = match *change {
+                    Done::Changed(transition) => transition,
+                    Done::Share { from, to } => {
+                        changes.push(core.share_moved(from, to));
+                        continue;
+                    }
+                };
                 let order = core.machine.order_reason();
                 changes.push(EventKind::StateChanged { transition, order });
                 if let (State::HalfOpen, Some(share)) = (transition.to, core.machine.share()) {
@@ -345,15 +352,16 @@ impl Core {
     /// Notes that the admitted share changed, as it did in a step just now.
     pub(crate) fn note_share(&self, share: Option<(Percent, Percent)>, news: &mut News) {
         let Some((from, to)) = share else { return };
-        let base = match self.config.recovery {
-            Recovery::Ramp(ramp) => ramp.base_percent(),
-            Recovery::Trials(_) => Percent::ZERO,
-        };
-        news.push(if to < from {
+        news.push(self.share_moved(from, to));
+    }
+
+    fn share_moved(&self, from: Percent, to: Percent) -> EventKind {
+        let base = self.config.recovery.ramp().map_or(Percent::ZERO, Ramp::base_percent);
+        if to < from {
             EventKind::RampRelapsed { from, to }
         } else {
             EventKind::RampStep { from, to, phase: RampPhase::of(to, base) }
-        });
+        }
     }
 
     fn hints(&self) -> u8 {

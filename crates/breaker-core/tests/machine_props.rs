@@ -81,12 +81,16 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+const CONFIGS: usize = 11;
+
 /// Configurations, and how many trials each permits.
-fn configs() -> [(CircuitBreakerConfig, u32); 8] {
+fn configs() -> [(CircuitBreakerConfig, u32); CONFIGS] {
     let half = Percent::new(50);
     let base = CircuitBreakerConfig::new().open_period(Pace::exponential(Duration::from_secs(2)));
     let by = |trials: Trials| base.recovery(Recovery::Trials(trials));
     let ramp = Ramp::new().speed(RampSpeed::Adaptive).successes(1).recovery_error_rate(half);
+    let climb = |ramp: Ramp| base.recovery(Recovery::Ramp(ramp));
+    let steps = Ramp::steps(&[Percent::new(10), half, Percent::FULL]).successes(2);
     let average = Trip::success_average(half, 3);
     [
         (CircuitBreakerConfig::new(), 3),
@@ -107,6 +111,12 @@ fn configs() -> [(CircuitBreakerConfig, u32); 8] {
                 .trip(average.or(Trip::slow_rate(half, Window::last(3).min_calls(1)))),
             3,
         ),
+        (
+            climb(Ramp::aggressive(Duration::from_secs(20), 1.5).speed(RampSpeed::Adaptive)),
+            u32::MAX,
+        ),
+        (climb(Ramp::slow_start(10)), 10),
+        (climb(steps.speed(RampSpeed::Adaptive)), u32::MAX),
     ]
 }
 
@@ -237,7 +247,7 @@ proptest! {
     /// its own for each, never more trials than permitted, books that add up, and no wedge.
     #[test]
     fn threat_t10_and_t15_the_rules_hold_whatever_happens(
-        start in 0..8_usize,
+        start in 0..CONFIGS,
         ops in prop::collection::vec(op(), 0..200),
         at_the_end in any::<bool>(),
     ) {
@@ -280,7 +290,7 @@ proptest! {
     /// S-CORE-10: the state does not depend on who looked in between.
     #[test]
     fn looking_changes_nothing(
-        start in 0..8_usize,
+        start in 0..CONFIGS,
         ops in prop::collection::vec(op(), 0..100),
         looks in prop::collection::vec(any::<bool>(), 100),
     ) {
@@ -311,7 +321,7 @@ proptest! {
     /// without asking are brought home as if each of them had asked.
     #[test]
     fn refusals_in_a_batch_are_the_same_as_one_by_one(
-        start in 0..8_usize,
+        start in 0..CONFIGS,
         ops in prop::collection::vec(op(), 0..60),
         opens in any::<bool>(),
         arrivals in prop::collection::vec(0..1_000_u64, 1..20),

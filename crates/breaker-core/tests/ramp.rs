@@ -84,7 +84,7 @@ fn the_phases_of_a_ramp_can_be_seen() {
     assert_eq!(phases[..1], [Initial]);
     assert_eq!(phases[1..4], [Progressive; 3]);
     assert_eq!(phases[4..], [Final; 5]);
-    assert_eq!(breaker.snapshot().ramp_phase(), None, "full is closed");
+    assert_eq!(breaker.snapshot().ramp_phase(), Some(RampPhase::Full), "full is closed");
     let steps: Vec<_> = recorder
         .take()
         .into_iter()

@@ -7,7 +7,7 @@ use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use super::{Forced, HalfOpen, Machine, Override, Phase, Role, Ticket};
-use crate::config::{CircuitBreakerConfig, Recovery};
+use crate::config::CircuitBreakerConfig;
 use crate::outcome::{FailureKind, Outcome};
 use crate::pace::Chance;
 use crate::percent::Spread;
@@ -192,7 +192,7 @@ impl World {
         let trials = self.out.iter().filter(|ticket| self.kind(**ticket) == trial).count();
         let in_flight = self.machine.trials_in_flight();
         assert_eq!(in_flight as usize, trials, "trials in flight, and tickets that are out");
-        let Recovery::Trials(rules) = config.recovery else { return };
+        let Some(rules) = config.recovery.trials() else { return };
         let Phase::HalfOpen(half_open) = &self.machine.phase else { return };
         // Fewer may be permitted than are out already; but none is added then.
         let taken = in_flight + half_open.tally().calls;
