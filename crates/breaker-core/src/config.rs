@@ -3,6 +3,7 @@
 mod cusum;
 mod errors;
 mod profile;
+mod ramp;
 mod recovery;
 mod spec;
 mod trip;
@@ -18,8 +19,10 @@ use crate::percent::Percent;
 pub use cusum::Cusum;
 pub use errors::{ConfigError, ConfigErrors};
 pub use profile::StrategyKind;
+pub(crate) use ramp::RampForm;
+pub use ramp::{OnRelapse, Ramp, RampSpeed};
 pub(crate) use recovery::Verdict;
-pub use recovery::{OnRelapse, OnStayElapsed, Ramp, RampSpeed, Recovery, Trials};
+pub use recovery::{OnStayElapsed, Recovery, Trials};
 pub(crate) use trip::{Span, TripOn, WindowRule};
 pub use trip::{Trip, Window};
 pub use value::Value;
@@ -143,7 +146,7 @@ impl CircuitBreakerConfig {
     /// # Panics
     /// When a step of a ramp has to last at least as long as it may last at most.
     pub const fn recovery(mut self, recovery: Recovery) -> Self {
-        if let Recovery::Ramp(ramp) = &recovery {
+        if let Some(ramp) = recovery.ramp() {
             assert!(ramp.has_time(), "min_step_time is below max_half_open_stay");
         }
         self.recovery = recovery;
@@ -210,10 +213,7 @@ impl CircuitBreakerConfig {
 
     /// Whether durations of calls are evidence.
     pub(crate) fn judges_slow_calls(&self) -> bool {
-        let by_trials = match self.recovery {
-            Recovery::Trials(trials) => trials.judges_slow_calls(),
-            Recovery::Ramp(_) => false,
-        };
+        let by_trials = self.recovery.trials().is_some_and(Trials::judges_slow_calls);
         by_trials || self.trip.judges_slow_calls()
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Tick;
-use crate::config::{CircuitBreakerConfig, Recovery, Trip, TripOn};
+use crate::config::{CircuitBreakerConfig, Ramp, RampForm, Trip, TripOn};
 use crate::machine::Saved;
 use crate::name::Name;
 use crate::percent::Percent;
@@ -68,8 +68,15 @@ pub struct Snapshot {
     pub since_failure: Option<Duration>,
     /// Trials that are out.
     pub trials_in_flight: u32,
-    /// The admitted share of a recovery by ramp or by a strategy.
+    /// The admitted share of a recovery by ramp or by a strategy. In a slow start, the limit in
+    /// flight as a part of the one at which the circuit closes.
     pub share: Option<Percent>,
+    /// The most calls in flight in a slow start.
+    pub limit: Option<u32>,
+    /// The calls of a ramp's step that have to end well before it is left.
+    pub(crate) needed: Option<u32>,
+    /// What is left until time raises the share of a ramp; `None` also where it waits for calls.
+    pub next_step: Option<Duration>,
     /// The most calls that a count window holds; `None` without one.
     pub window: Option<u32>,
     /// The period of a time window.
@@ -109,6 +116,8 @@ pub enum RampPhase {
     Progressive,
     /// From half on.
     Final,
+    /// The circuit is closed.
+    Full,
 }
 
 impl RampPhase {
@@ -129,6 +138,7 @@ impl RampPhase {
             Self::Initial => "initial",
             Self::Progressive => "progressive",
             Self::Final => "final",
+            Self::Full => "full",
         }
     }
 }
@@ -142,14 +152,15 @@ impl Snapshot {
         if self.successes_counted { Some(self.totals.successes) } else { None }
     }
 
-    /// How far a recovery by ramp has come.
+    /// How far a recovery by ramp, or by a strategy, has come; full where it ends in a closed
+    /// circuit, and `None` where nothing is climbing or nothing ever climbs.
     #[must_use]
     pub fn ramp_phase(&self) -> Option<RampPhase> {
-        let base = match self.config.recovery {
-            Recovery::Ramp(ramp) => ramp.base,
-            Recovery::Trials(_) => Percent::ZERO,
-        };
-        self.share.map(|share| RampPhase::of(share, base))
+        let ramp = self.config.recovery.ramp();
+        let base = ramp.map_or(Percent::ZERO, Ramp::base_percent);
+        let full = self.state == State::Closed && (ramp.is_some() || self.strategy.is_some());
+        let climbing = self.share.map(|share| RampPhase::of(share, base));
+        climbing.or(full.then_some(RampPhase::Full))
     }
 
     /// As much of this as should survive a restart.
@@ -249,6 +260,9 @@ impl Snapshot {
         let Tally { calls, failures, .. } = self.tally;
         write!(text, "half-open since {}: ", Rough(self.in_state))?;
         match self.share {
+            Some(_) if self.limit.is_some() => {
+                write!(text, "up to {} calls at once are admitted; ", self.limit.unwrap_or(0))?;
+            }
             Some(share) => write!(text, "{share} of the calls are admitted; ")?,
             None => write!(text, "{} trial calls are out; ", self.trials_in_flight)?,
         }
@@ -259,13 +273,22 @@ impl Snapshot {
         if let Some(strategy) = self.strategy {
             return write!(text, "; {strategy:?} decides");
         }
-        match self.config.recovery {
-            Recovery::Trials(trials) => {
+        match (self.config.recovery.trials(), self.next_step, self.needed) {
+            (Some(trials), ..) => {
                 write!(text, "; decides after at most {} trial calls", trials.permitted)
             }
-            Recovery::Ramp(ramp) => {
-                write!(text, "; the next step needs {} good calls", ramp.successes)
+            (None, Some(wait), _) => write!(text, "; the next step comes in {}", Rough(wait)),
+            (None, None, needed) => self.explain_ramp(needed.unwrap_or_default(), text),
+        }
+    }
+
+    fn explain_ramp(&self, needed: u32, text: &mut String) -> std::fmt::Result {
+        match self.config.recovery.ramp().map(Ramp::form) {
+            Some(RampForm::SlowStart { .. }) => write!(text, "; closes after {needed} good calls"),
+            Some(RampForm::Power { .. } | RampForm::Exponential { .. }) => {
+                write!(text, "; the next step waits for a good call")
             }
+            _ => write!(text, "; the next step needs {needed} good calls"),
         }
     }
 

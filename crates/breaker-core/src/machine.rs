@@ -7,9 +7,11 @@ mod admit;
 mod half_open;
 mod lull;
 mod operate;
+mod ramp;
 mod report;
 mod settle;
 mod shell;
+mod shut;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -26,12 +28,12 @@ use crate::rejected::{Cause, Condition, Reason};
 use crate::state::{State, Totals, Transition, Transitions, Why};
 use crate::window::{Evidence, Tally};
 
-#[allow(unused_imports, reason = "for the shell")]
 pub(crate) use crate::window::Lull;
 pub(crate) use half_open::HalfOpen;
+use half_open::Next;
 pub use operate::{IllegalTransition, Override, Saved};
 pub use settle::{Advice, Settled};
-pub(crate) use shell::Standing;
+pub use shut::Shut;
 
 /// The state machine of one circuit.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -166,14 +168,25 @@ impl Machine {
 
     /// One change that is due by `now`; `false` if there is none.
     fn step(&mut self, config: &CircuitBreakerConfig, now: Tick, done: &mut Transitions) -> bool {
-        match &self.phase {
+        match &mut self.phase {
             // Open => HalfOpen
             Phase::Open { until, .. } if *until <= now => {
                 let at = *until;
                 self.enter_half_open(config, Why::OpenPeriodElapsed, at, done);
             }
+            // HalfOpen => (HalfOpen | Closed)
+            Phase::HalfOpen(half_open) if half_open.next_step().is_some_and(|at| at <= now) => {
+                let at = half_open.next_step().unwrap_or(now);
+                match half_open.step(config, at) {
+                    Next::Share { from, to } => done.push_share(from, to),
+                    Next::Close => self.close(Why::RampCompleted, at, done),
+                    Next::Stay | Next::Open(_) => return false,
+                }
+            }
             // HalfOpen => (Open | Closed)
             Phase::HalfOpen(half_open) => match half_open.deadline(config) {
+                // HalfOpen => HalfOpen
+                Some(at) if at <= now && half_open.is_quiet(config) => half_open.renew(),
                 Some(at) if at <= now => match config.recovery.on_stay_elapsed() {
                     OnStayElapsed::Reopen => {
                         let tally = half_open.tally();
@@ -233,7 +246,7 @@ impl Machine {
         at: Tick,
         done: &mut Transitions,
     ) {
-        let half_open = HalfOpen::new(config, self.custom);
+        let half_open = HalfOpen::new(config, self.custom, at, false);
         self.enter(Phase::HalfOpen(half_open), why, at, done);
     }
 

@@ -83,12 +83,13 @@ pub enum Condition {
 
 impl Condition {
     /// All of them, in their order.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::ConsecutiveFailures,
         Self::FailureCount,
         Self::FailureRate,
         Self::SlowCallRate,
         Self::SuccessAverage,
+        Self::FailureScore,
         Self::Strategy,
         Self::TrialFailed,
         Self::StayElapsed,
@@ -293,5 +294,19 @@ where
 {
     fn refuse(&self, _: &Req, rejected: Rejected) -> Result<Res, Err> {
         Err(Err::from(rejected))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Condition;
+
+    #[test]
+    fn conditions_are_listed_by_their_numbers_and_none_is_left_out() {
+        for (number, condition) in Condition::ALL.into_iter().enumerate() {
+            assert_eq!(condition as usize, number);
+        }
+        // The last one of the enum: whoever adds one after it has to say so here.
+        assert_eq!(Condition::ALL.len(), Condition::Restored as usize + 1);
     }
 }

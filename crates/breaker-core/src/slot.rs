@@ -35,7 +35,7 @@ use crate::name::Name;
 use crate::observe::{Event, EventKind, Interest, Observers};
 use crate::percent::Percent;
 use crate::rejected::Rejected;
-use crate::state::{State, Transitions};
+use crate::state::{Done, State, Transitions};
 use crate::strategy::GateVerdict;
 use crate::sync::{AtomicU32, Mutex, Ordering, lock};
 
@@ -472,7 +472,14 @@ fn take_down(inner: &Inner, done: &Transitions, news: &mut News) -> Option<Arc<S
     news.at = news.at.max(core.machine.last_seen());
     if !done.is_empty() {
         let mut changes = Vec::new();
-        for &transition in done.iter() {
+        for change in done.all() {
+            let transition = match *change {
+                Done::Changed(transition) => transition,
+                Done::Share { from, to } => {
+                    changes.push(core.share_moved(from, to));
+                    continue;
+                }
+            };
             let order = core.machine.order_reason();
             changes.push(EventKind::StateChanged { transition, order });
             if let (State::HalfOpen, Some(share)) = (transition.to, core.machine.share()) {

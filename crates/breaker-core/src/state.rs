@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::clock::Tick;
+use crate::percent::Percent;
 use crate::rejected::{Cause, Condition};
 
 /// The state of a circuit. Closed lets through, open refuses.
@@ -138,7 +139,18 @@ impl fmt::Display for Why {
 
 /// The few transitions of one step: none, nearly always, and then nothing is allocated.
 #[derive(Clone, Debug, Default)]
-pub struct Transitions(Vec<Transition>);
+pub struct Transitions(Vec<Done>);
+
+/// What the machine did by itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Done {
+    Changed(Transition),
+    /// Time moved the admitted share.
+    Share {
+        from: Percent,
+        to: Percent,
+    },
+}
 
 impl Transitions {
     /// No transitions.
@@ -149,7 +161,18 @@ impl Transitions {
 
     /// The transitions, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Transition> {
-        self.0.iter()
+        self.0.iter().filter_map(|done| match done {
+            Done::Changed(transition) => Some(transition),
+            Done::Share { .. } => None,
+        })
+    }
+
+    /// The admitted shares before and after each change that time made, in order.
+    pub fn shares(&self) -> impl Iterator<Item = (Percent, Percent)> {
+        self.0.iter().filter_map(|done| match *done {
+            Done::Changed(_) => None,
+            Done::Share { from, to } => Some((from, to)),
+        })
     }
 
     /// Whether nothing changed.
@@ -158,8 +181,16 @@ impl Transitions {
         self.0.is_empty()
     }
 
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Done> {
+        self.0.iter()
+    }
+
     pub(crate) fn push(&mut self, transition: Transition) {
-        self.0.push(transition);
+        self.0.push(Done::Changed(transition));
+    }
+
+    pub(crate) fn push_share(&mut self, from: Percent, to: Percent) {
+        self.0.push(Done::Share { from, to });
     }
 }
 

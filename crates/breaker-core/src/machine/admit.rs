@@ -1,9 +1,9 @@
 //! Who is admitted, and what those are told who are not.
 
+use super::shut::Shut;
 use super::{Machine, Phase, Refusal, Role, Ticket, bump};
 use crate::clock::Tick;
 use crate::config::CircuitBreakerConfig;
-use crate::percent::Percent;
 use crate::rejected::Reason;
 use crate::state::{State, Transitions};
 use crate::strategy::GateVerdict;
@@ -35,15 +35,14 @@ impl Machine {
     ) -> Result<Ticket, Refusal> {
         self.advance(config, now, done);
         match self.state() {
-            State::ForcedOpen => return Err(self.refused(self.forced_refusal(self.now))),
+            State::ForcedOpen => return Err(self.refused(self.shut_by_order().refusal(self.now))),
             State::ForcedClosed => return Ok(self.ticket(Role::Evidence)),
             State::Disabled => return Ok(self.ticket(Role::Bystander)),
             State::MetricsOnly | State::Closed | State::Open | State::HalfOpen => {}
         }
         let refusal = match (gate, &mut self.phase) {
             (_, Phase::Open { until, .. }) => {
-                let retry_after = Some(until.since(self.now));
-                Refusal { reason: Reason::Open, retry_after, cause: self.cause }
+                Shut { until: *until, reason: Reason::Open, cause: self.cause }.refusal(self.now)
             }
             (GateVerdict::Refuse { retry_after }, _) => {
                 Refusal { reason: Reason::Dependency, retry_after, cause: None }
@@ -75,45 +74,5 @@ impl Machine {
             return true;
         }
         reason == Reason::Open && self.leak.pass(config.open_refusal_share.rest())
-    }
-
-    /// The refusal that an arrival would surely get just now, without asking for admission.
-    ///
-    /// `None` also where it would depend on the arrival: trials, shares, shadow.
-    #[must_use]
-    pub fn known_refusal(&self, config: &CircuitBreakerConfig, now: Tick) -> Option<Refusal> {
-        let now = self.now.max(now);
-        match (&self.forced, &self.phase) {
-            (Some(forced), _) => {
-                let stands = forced.until.is_none_or(|until| now < until);
-                (forced.state == State::ForcedOpen && stands).then(|| self.forced_refusal(now))
-            }
-            (None, Phase::Open { until, .. }) => {
-                let all =
-                    config.enforce == Percent::FULL && config.open_refusal_share == Percent::FULL;
-                (all && now < *until).then(|| Refusal {
-                    reason: Reason::Open,
-                    retry_after: Some(until.since(now)),
-                    cause: self.cause,
-                })
-            }
-            _ => None,
-        }
-    }
-
-    /// Counts a refusal that was given by [`known_refusal`](Self::known_refusal) or by a gate.
-    pub const fn refused(&mut self, refusal: Refusal) -> Refusal {
-        bump(&mut self.totals.refused, true);
-        bump(&mut self.refused_here, true);
-        refusal
-    }
-
-    fn forced_refusal(&self, now: Tick) -> Refusal {
-        let until = self.forced.as_ref().and_then(|forced| forced.until);
-        Refusal {
-            reason: Reason::ForcedOpen,
-            retry_after: until.map(|until| until.since(now)),
-            cause: None,
-        }
     }
 }

@@ -10,7 +10,6 @@ use crate::outcome::Outcome;
 use crate::state::{State, Transitions};
 use crate::window::Lull;
 
-#[allow(dead_code, reason = "for the shell")]
 impl Machine {
     /// What a plain success does from here, and until when (exclusive) that answer stands; `None`
     /// if time does not change it.

@@ -114,7 +114,7 @@ impl Machine {
             // late, so they must not keep their places.
             State::MetricsOnly => {
                 if let Phase::HalfOpen(half_open) = &mut self.phase {
-                    *half_open = HalfOpen::new(config, self.custom);
+                    *half_open = HalfOpen::new(config, self.custom, self.now, false);
                 }
             }
             State::ForcedOpen | State::ForcedClosed | State::Disabled => {
@@ -252,7 +252,7 @@ impl Machine {
                     *until = since.after(period).max(self.now);
                 }
             }
-            Phase::HalfOpen(half_open) if half_open.fits(new, self.custom) => {
+            Phase::HalfOpen(half_open) if half_open.fits(old, new, self.custom) => {
                 let next = half_open.judge(new);
                 self.follow(new, next, None, done);
             }

@@ -96,6 +96,9 @@ impl Machine {
             since_failure: self.since_failure(),
             trials_in_flight: self.trials_in_flight(),
             share: self.share(),
+            limit: self.half_open().and_then(HalfOpen::limit),
+            needed: self.half_open().and_then(|half_open| half_open.needed(config)),
+            next_step: self.half_open().and_then(HalfOpen::next_step).map(|at| at.since(self.now)),
             window: rule.and_then(|rule| match rule.window.span {
                 Span::Calls(size) => Some(size),
                 Span::Time { .. } => None,

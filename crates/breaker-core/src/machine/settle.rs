@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::half_open::Next;
 use super::{Machine, Phase, Role, Ticket, bump};
 use crate::clock::Tick;
-use crate::config::{CircuitBreakerConfig, OnDrop, Recovery};
+use crate::config::{CircuitBreakerConfig, OnDrop};
 use crate::outcome::{Counted, FailureKind, Outcome};
 use crate::percent::Percent;
 use crate::rejected::{Cause, Condition};
@@ -230,10 +230,8 @@ impl Machine {
         retry_after: Option<Duration>,
         done: &mut Transitions,
     ) -> Option<(Percent, Percent)> {
-        let why = match config.recovery {
-            Recovery::Trials(_) => Why::TrialsSucceeded,
-            Recovery::Ramp(_) => Why::RampCompleted,
-        };
+        let by_ramp = config.recovery.ramp().is_some();
+        let why = if by_ramp { Why::RampCompleted } else { Why::TrialsSucceeded };
         match next {
             Next::Stay => {}
             Next::Share { from, to } => return Some((from, to)),

@@ -73,6 +73,25 @@ fn a_ramp_that_reopens_at_once() {
     seen("ramp that reopens", 2, &[BASE.recovery(Recovery::Ramp(ramp))]);
 }
 
+/// Two steps, of 0.95 s and 0.05 s.
+const TIMED: Ramp = Ramp::linear(SECOND)
+    .base_share(Percent::new(90))
+    .recovery_error_rate(Percent::ZERO)
+    .on_relapse(OnRelapse::Reopen)
+    .successes(2)
+    .max_stay(STAY);
+
+#[test]
+fn a_ramp_that_time_moves() {
+    seen("ramp by time", 2, &[BASE.recovery(Recovery::Ramp(TIMED))]);
+}
+
+#[test]
+fn a_slow_start_up_to_four_in_flight() {
+    let ramp = Ramp::slow_start(4).recovery_error_rate(Percent::ZERO).max_stay(STAY);
+    seen("slow start", 3, &[BASE.recovery(Recovery::Ramp(ramp))]);
+}
+
 #[test]
 fn a_configuration_that_is_replaced_by_one_with_fewer_trials() {
     seen(

@@ -7,7 +7,7 @@ use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use super::{Forced, HalfOpen, Machine, Override, Phase, Role, Ticket};
-use crate::config::{CircuitBreakerConfig, Recovery};
+use crate::config::CircuitBreakerConfig;
 use crate::outcome::{FailureKind, Outcome};
 use crate::pace::Chance;
 use crate::percent::Spread;
@@ -57,13 +57,13 @@ struct Key {
 }
 
 impl World {
-    fn key(&self, config: usize) -> Key {
+    fn key(&self, config: usize, rules: &CircuitBreakerConfig) -> Key {
         let machine = &self.machine;
         let (mut rest_of_open, mut half_open) = (None, None);
         match &machine.phase {
             Phase::Closed => {}
             Phase::Open { until, .. } => rest_of_open = Some(until.since(machine.now)),
-            Phase::HalfOpen(course) => half_open = Some(course.with_age(machine.now)),
+            Phase::HalfOpen(course) => half_open = Some(course.with_age(machine.now, rules)),
         }
         let forced = machine.forced.as_ref().map(|Forced { state, until, .. }| {
             (*state, until.map(|until| until.since(machine.now)))
@@ -192,7 +192,7 @@ impl World {
         let trials = self.out.iter().filter(|ticket| self.kind(**ticket) == trial).count();
         let in_flight = self.machine.trials_in_flight();
         assert_eq!(in_flight as usize, trials, "trials in flight, and tickets that are out");
-        let Recovery::Trials(rules) = config.recovery else { return };
+        let Some(rules) = config.recovery.trials() else { return };
         let Phase::HalfOpen(half_open) = &self.machine.phase else { return };
         // Fewer may be permitted than are out already; but none is added then.
         let taken = in_flight + half_open.tally().calls;
@@ -274,7 +274,7 @@ pub(super) fn walk(configs: &[CircuitBreakerConfig], most_out: usize) -> usize {
     let most_out = most_out + usize::from(deep);
     let machine = Machine::new(&configs[0], Chance::seeded(1));
     let start = World { machine, out: Vec::new() };
-    let mut seen = HashSet::from([start.key(0)]);
+    let mut seen = HashSet::from([start.key(0, &configs[0])]);
     let mut open = VecDeque::from([(start, 0)]);
     while let Some((world, index)) = open.pop_front() {
         let (config, other) = (&configs[index], &configs[(index + 1) % configs.len()]);
@@ -282,7 +282,7 @@ pub(super) fn walk(configs: &[CircuitBreakerConfig], most_out: usize) -> usize {
         for op in world.ops(most_out, configs.len()) {
             let next = world.after(op, config, other);
             let index = if matches!(op, Op::Other) { (index + 1) % configs.len() } else { index };
-            if seen.insert(next.key(index)) {
+            if seen.insert(next.key(index, &configs[index])) {
                 open.push_back((next, index));
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::around::Surroundings;
 use super::license::{License, Pending, next_epoch};
 use super::local::Table;
-use crate::config::{CircuitBreakerConfig, Recovery};
+use crate::config::{CircuitBreakerConfig, Ramp};
 use crate::explain::{RampPhase, Snapshot};
 use crate::machine::{Machine, Ticket};
 use crate::observe::EventKind;
@@ -247,7 +247,8 @@ impl Core {
         }
         let late = kind.epoch() < era.start || self.machine.generation() != era.generation;
         match (kind.is_refusals(), late) {
-            (true, _) => self.machine.refuse_many(u64::from(count), late),
+            (true, true) => self.machine.refused_before(u64::from(count)),
+            (true, false) => self.machine.refuse_many(u64::from(count)),
             (false, true) => self.machine.late_successes(count),
             (false, false) => self.machine.settle_successes(&self.config, count, done),
         }
@@ -320,15 +321,16 @@ impl Core {
     /// Notes that the admitted share changed, as it did in a step just now.
     pub(crate) fn note_share(&self, share: Option<(Percent, Percent)>, news: &mut super::News) {
         let Some((from, to)) = share else { return };
-        let base = match self.config.recovery {
-            Recovery::Ramp(ramp) => ramp.base_percent(),
-            Recovery::Trials(_) => Percent::ZERO,
-        };
-        news.push(if to < from {
+        news.push(self.share_moved(from, to));
+    }
+
+    pub(super) fn share_moved(&self, from: Percent, to: Percent) -> EventKind {
+        let base = self.config.recovery.ramp().map_or(Percent::ZERO, Ramp::base_percent);
+        if to < from {
             EventKind::RampRelapsed { from, to }
         } else {
             EventKind::RampStep { from, to, phase: RampPhase::of(to, base) }
-        });
+        }
     }
 
     fn own(&mut self) -> &mut Own {

@@ -6,7 +6,7 @@ use super::inner::{Core, Inner};
 use super::license::License;
 use super::names;
 use crate::clock::{self, Tick};
-use crate::machine::{Lull, Standing};
+use crate::machine::{Lull, Shut};
 use crate::name::Name;
 use crate::rejected::{Cause, Condition, Reason, Rejected};
 use crate::sync::{AtomicU64, Ordering, fence};
@@ -187,9 +187,10 @@ impl Shown {
     }
 
     fn refuse(&mut self, core: &Core) {
-        let Some(standing) = core.machine.standing(&core.config) else { return };
+        let Some(shut) = core.machine.open_until(&core.config) else { return };
         let Some(name) = self.number_of(&core.config.name) else { return };
-        let Standing { until, retry_at, reason, cause } = standing;
+        let Shut { until, reason, cause } = shut;
+        let retry_at = (until < Tick::MAX).then_some(until);
         self.flags |= License::REFUSES;
         self.until = until.as_nanos();
         self.retry_at = retry_at.map_or(NEVER, Tick::as_nanos);
