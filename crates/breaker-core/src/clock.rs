@@ -101,6 +101,26 @@ pub(crate) fn nanos_of_process() -> u64 {
     passed.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(passed.subsec_nanos()))
 }
 
+/// A moment of the machine's own clock, for those who only ask whether it has come: to compare
+/// two of them is much cheaper than to turn one into a [`Tick`].
+#[derive(Clone, Copy)]
+pub(crate) struct Moment(Instant);
+
+impl Moment {
+    /// The moment `wait` from now.
+    #[allow(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
+    pub(crate) fn after(wait: Duration) -> Option<Self> {
+        Instant::now().checked_add(wait).map(Self)
+    }
+
+    /// Whether this moment is still to come.
+    #[allow(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
+    #[inline]
+    pub(crate) fn is_to_come(self) -> bool {
+        Instant::now() < self.0
+    }
+}
+
 /// When this clock began, if it is a [`MonotonicClock`].
 pub(crate) fn origin_of(clock: &(impl Clock + 'static)) -> Option<u64> {
     (clock as &dyn Any).downcast_ref::<MonotonicClock>().map(|clock| clock.origin)

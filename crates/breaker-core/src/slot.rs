@@ -234,22 +234,18 @@ impl Slot {
     /// Notes a success, if the license says that it may be noted, at this time.
     #[inline(never)]
     fn note_success(&self, license: License, began: Option<Tick>) -> bool {
-        if !license.has(License::IDLE | License::ADDS) || !self.is_plain(license, began) {
+        if !license.has(License::IDLE | License::ADDS) {
             return false;
         }
-        license.has(License::IDLE) || with_local(|local| local.success(self, license)) == Some(true)
-    }
-
-    /// Whether the license holds at this time, for a call that began then.
-    fn is_plain(&self, license: License, began: Option<Tick>) -> bool {
-        let began = began.filter(|_| license.has(License::SLOW));
-        if began.is_none() && !license.has(License::UNTIL) {
-            return true;
+        if let (true, Some(began)) = (license.has(License::SLOW), began) {
+            // The clock of somebody else is asked outside, in the step that follows.
+            let Some(now) = self.words.own_clock(license) else { return false };
+            if now.since(began) >= self.words.slow_after() {
+                return false;
+            }
         }
-        // The clock of somebody else is asked outside, in the step that follows.
-        let Some(now) = self.words.own_clock(license) else { return false };
-        let slow = began.is_some_and(|began| now.since(began) >= self.words.slow_after());
-        !slow && (!license.has(License::UNTIL) || now < self.words.until())
+        let says_nothing = license.has(License::IDLE) && !license.has(License::UNTIL);
+        says_nothing || with_local(|local| local.success(self, license)) == Some(true)
     }
 
     /// Has this thread note successes or refusals from now on, where the license allows it.
@@ -259,11 +255,17 @@ impl Slot {
     }
 
     fn begin_to_note_in(&'static self, local: &Local) {
-        if local.seat(self) {
+        if !local.seat(self) {
+            return;
+        }
+        let (license, until) = {
             let mut inner = lock(&self.inner);
             let license = self.words.license();
             inner.restart(self.place, local.table(), license);
-        }
+            (license, self.words.until())
+        };
+        let timed = license.has(License::UNTIL).then(|| self.words.moment(license, until));
+        local.set_until(self, timed.flatten());
     }
 
     /// The refusal that every arrival gets just now; `Err` where only the lock tells.

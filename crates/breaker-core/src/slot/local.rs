@@ -11,6 +11,7 @@ use std::ptr;
 
 use super::Slot;
 use super::license::{License, Pending};
+use crate::clock::Moment;
 use crate::sync::{AtomicU64, Ordering};
 
 /// The places of one thread, readable by others.
@@ -40,6 +41,8 @@ const FULL: u64 = 1 << 63 | 1 << 31;
 pub(crate) struct Local {
     table: &'static Table,
     owners: [Cell<Option<&'static Slot>>; PLACES],
+    /// Until when successes may be noted, where that depends on the time.
+    until: [Cell<Option<Moment>>; PLACES],
     knocks: Cell<u8>,
     seen: [Cell<Seen>; SEEN],
 }
@@ -69,8 +72,9 @@ impl Table {
 impl Local {
     pub(super) fn new(table: &'static Table) -> Self {
         let owners = std::array::from_fn(|_| Cell::new(None));
+        let until = std::array::from_fn(|_| Cell::new(None));
         let seen = std::array::from_fn(|_| Cell::default());
-        Self { table, owners, knocks: Cell::new(0), seen }
+        Self { table, owners, until, knocks: Cell::new(0), seen }
     }
 
     pub(super) const fn table(&self) -> &'static Table {
@@ -90,7 +94,17 @@ impl Local {
     /// Notes a plain success under `license`; `false` where the lock has to be taken for it.
     #[inline]
     pub(super) fn success(&self, slot: &Slot, license: License) -> bool {
-        self.note(slot, |pending| pending.success(license))
+        let until = &self.until[slot.place % PLACES];
+        self.note(slot, |pending| {
+            let more = pending.success(license)?;
+            let in_time = !license.has(License::UNTIL) || until.get()?.is_to_come();
+            in_time.then_some(if license.has(License::IDLE) { pending } else { more })
+        })
+    }
+
+    /// Notes until when successes may be noted about this circuit, which has a place here.
+    pub(super) fn set_until(&self, slot: &Slot, until: Option<Moment>) {
+        self.until[slot.place % PLACES].set(until);
     }
 
     /// Notes a refusal under `license`; `false` where the lock has to be taken for it.

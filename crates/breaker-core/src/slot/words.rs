@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::inner::{Core, Inner};
 use super::license::License;
 use super::names;
-use crate::clock::{self, Tick};
+use crate::clock::{self, Moment, Tick};
 use crate::machine::{Lull, Shut};
 use crate::name::Name;
 use crate::rejected::{Cause, Condition, Reason, Rejected};
@@ -53,6 +53,12 @@ impl Words {
 
     pub(super) fn until(&self) -> Tick {
         Tick::from_nanos(self.until.load(Ordering::Relaxed))
+    }
+
+    /// The same moment as `tick`, where the clock is the machine's own.
+    pub(super) fn moment(&self, license: License, tick: Tick) -> Option<Moment> {
+        let now = self.own_clock(license)?;
+        Moment::after(tick.since(now))
     }
 
     pub(super) fn slow_after(&self) -> Duration {
