@@ -46,6 +46,12 @@ pub struct Snapshot {
     pub failure_rate: Option<f64>,
     /// Slow calls by calls in that evidence; `None` before the first call.
     pub slow_rate: Option<f64>,
+    /// The failure rate of the newer half of the (first) window less that of its older half, in
+    /// -1.0..=1.0: above zero, things get worse. The halves are of the calls that a count window
+    /// holds, or of the period; the middle call or bucket of an odd number is in neither. `None`
+    /// without a window, below its `min_calls`, where a half is empty, and while not closed.
+    pub trend: Option<f64>,
+    pub(crate) trends: [Option<f64>; Trip::MAX_CONDITIONS],
     /// The moving average of successes, where one is kept.
     pub success_average: Option<f64>,
     pub(crate) averages: [Option<f64>; Trip::MAX_CONDITIONS],
@@ -219,6 +225,15 @@ impl Snapshot {
                         0 => write!(text, "no calls lately")?,
                         _ => write!(text, "{failures} of the last {calls} calls failed")?,
                     }
+                    match self.trends[i].filter(|_| calls >= 10) {
+                        Some(trend) if trend >= CLEAR_TREND => {
+                            write!(text, ", more often of late")?;
+                        }
+                        Some(trend) if trend <= -CLEAR_TREND => {
+                            write!(text, ", less often of late")?;
+                        }
+                        _ => {}
+                    }
                     if let Some(rate) = rule.failure_rate {
                         write!(text, " (opens at {rate} of at least {})", rule.window.min_calls)?;
                     }
@@ -311,6 +326,9 @@ impl Snapshot {
         }
     }
 }
+
+/// From which difference on people are told of a trend: a few calls more or less are none.
+const CLEAR_TREND: f64 = 0.25;
 
 /// A duration as a person would say it: no more than three digits that matter.
 struct Rough(Duration);

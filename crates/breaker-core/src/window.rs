@@ -52,6 +52,12 @@ impl Tally {
         self.calls = self.calls.saturating_add(n);
     }
 
+    const fn merge(&mut self, other: Self) {
+        self.calls += other.calls;
+        self.failures += other.failures;
+        self.slow += other.slow;
+    }
+
     const fn is_clean(&self) -> bool {
         self.failures == 0 && self.slow == 0
     }
@@ -229,6 +235,13 @@ impl Evidence {
         })
     }
 
+    /// The trend of each condition that looks at a window, in their order: the failure rate of its
+    /// newer half less that of its older half.
+    pub(crate) fn trends(&self, trip: &Trip) -> [Option<f64>; Trip::MAX_CONDITIONS] {
+        let mut conditions = trip.conditions();
+        self.figures(|item| item.trend(conditions.next()?))
+    }
+
     /// When the failures began of which the first score above nothing tells.
     pub(crate) fn onset(&self) -> Option<Tick> {
         self.items().iter().find_map(|item| match item {
@@ -244,7 +257,7 @@ impl Evidence {
 
     fn figures(
         &self,
-        figure: impl Fn(&Item) -> Option<f64>,
+        mut figure: impl FnMut(&Item) -> Option<f64>,
     ) -> [Option<f64>; Trip::MAX_CONDITIONS] {
         let mut figures = [None; Trip::MAX_CONDITIONS];
         for (place, item) in figures.iter_mut().zip(self.items()) {

@@ -165,6 +165,11 @@ impl Trip {
         })
     }
 
+    /// The place of that condition.
+    pub(crate) fn first_window(&self) -> Option<usize> {
+        self.conditions().position(|condition| matches!(condition, TripOn::Window(_)))
+    }
+
     /// These conditions; `None` if there are none.
     pub(crate) fn from_conditions<const N: usize>(all: [Option<TripOn>; N]) -> Option<Self> {
         all.into_iter().flatten().map(Self::of).reduce(Self::or)

@@ -58,6 +58,11 @@ impl Machine {
     pub fn snapshot(&self, config: &CircuitBreakerConfig) -> Snapshot {
         let tally = self.tally();
         let rule = config.trip.first_rule();
+        let trends = match self.phase {
+            Phase::Closed => self.evidence.trends(&config.trip),
+            // What a window remembers of the time before says nothing about now.
+            Phase::Open { .. } | Phase::HalfOpen(_) => Default::default(),
+        };
         let (averages, scores) = (self.evidence.averages(), self.evidence.scores());
         let mut time_in_state = self.spent;
         let stay = self.now.since(self.since);
@@ -81,6 +86,8 @@ impl Machine {
             gated: false,
             failure_rate: tally.failure_rate(),
             slow_rate: tally.slow_rate(),
+            trend: config.trip.first_window().and_then(|first| trends[first]),
+            trends,
             success_average: averages.into_iter().flatten().next(),
             averages,
             failure_score: scores.into_iter().flatten().next(),

@@ -129,6 +129,21 @@ impl Item {
         }
     }
 
+    /// The failure rate of the newer half of a window less that of the older half, once the
+    /// window holds enough calls and both halves hold some.
+    pub(super) fn trend(&self, condition: &TripOn) -> Option<f64> {
+        let TripOn::Window(rule) = condition else { return None };
+        let (calls, [older, newer]) = match self {
+            Self::Calls(window) => (window.tally.calls, window.halves()),
+            Self::Time(window) => (window.sum.calls, window.halves()),
+            Self::Streak(_) | Self::Average(_) | Self::Score(_) => return None,
+        };
+        if calls < rule.window.min_calls {
+            return None;
+        }
+        Some(newer.failure_rate()? - older.failure_rate()?)
+    }
+
     pub(super) const fn is_clean(&self) -> bool {
         match self {
             Self::Streak(streak) => *streak == 0,
