@@ -6,6 +6,7 @@ mod profile;
 mod ramp;
 mod recovery;
 mod spec;
+mod trickle;
 mod trip;
 mod value;
 
@@ -23,6 +24,7 @@ pub(crate) use ramp::RampForm;
 pub use ramp::{OnRelapse, Ramp, RampSpeed};
 pub(crate) use recovery::Verdict;
 pub use recovery::{OnStayElapsed, Recovery, Trials};
+pub use trickle::Trickle;
 pub(crate) use trip::{Span, TripOn, WindowRule};
 pub use trip::{Trip, Window};
 pub use value::Value;

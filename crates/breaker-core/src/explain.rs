@@ -68,11 +68,13 @@ pub struct Snapshot {
     pub consecutive_openings: u32,
     /// What opened the circuit, as long as it is not closed.
     pub cause: Option<Cause>,
-    /// What is left of the open period.
+    /// What is left of the open period, or until the next probe is due.
     pub remaining: Option<Duration>,
     /// How long ago a call last failed.
     pub since_failure: Option<Duration>,
-    /// Trials that are out.
+    /// Probes that have failed since the circuit opened.
+    pub failed_probes: u32,
+    /// Trials or probes that are out.
     pub trials_in_flight: u32,
     /// The admitted share of a recovery by ramp or by a strategy. In a slow start, the limit in
     /// flight as a part of the one at which the circuit closes.
@@ -268,7 +270,18 @@ impl Snapshot {
         if self.consecutive_openings > 1 {
             write!(text, "; opening number {} in a row", self.consecutive_openings)?;
         }
-        write!(text, "; tries again in {}", Rough(self.remaining.unwrap_or_default()))
+        let wait = self.remaining.unwrap_or_default();
+        if self.config.recovery.trickle().is_none() {
+            return write!(text, "; tries again in {}", Rough(wait));
+        }
+        match (self.failed_probes, self.trials_in_flight) {
+            (0, 0) => {}
+            (failed, out) => write!(text, "; {failed} probes failed, {out} are out")?,
+        }
+        match wait.is_zero() {
+            true => write!(text, "; the next call is a probe"),
+            false => write!(text, "; the next probe is due in {}", Rough(wait)),
+        }
     }
 
     fn explain_half_open(&self, text: &mut String) -> std::fmt::Result {

@@ -30,7 +30,7 @@ pub use clock::TokioClock;
 pub use clock::{Clock, ManualClock, MonotonicClock, Tick};
 pub use config::{
     CircuitBreakerConfig, ConfigError, ConfigErrors, Cusum, OnDrop, OnRelapse, OnStayElapsed, Ramp,
-    RampSpeed, Recovery, StrategyKind, Trials, Trip, Value, Window,
+    RampSpeed, Recovery, StrategyKind, Trials, Trickle, Trip, Value, Window,
 };
 pub use events::{Change, Events, Next};
 pub use explain::{Order, RampPhase, Snapshot};

@@ -7,6 +7,7 @@ mod admit;
 mod half_open;
 mod lull;
 mod operate;
+mod probes;
 mod ramp;
 mod report;
 mod settle;
@@ -32,6 +33,7 @@ pub(crate) use crate::window::Lull;
 pub(crate) use half_open::HalfOpen;
 use half_open::Next;
 pub use operate::{IllegalTransition, Override, Saved};
+use probes::Probes;
 pub use settle::{Advice, Settled};
 pub use shut::Shut;
 
@@ -68,11 +70,13 @@ pub struct Machine {
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 enum Phase {
     Closed,
-    /// `asked` is how long the callee, or a snapshot, asked for at least.
+    /// `asked` is how long the callee, or a snapshot, asked for at least. With probes, `until` is
+    /// when the next one is due.
     Open {
         since: Tick,
         until: Tick,
         asked: Duration,
+        probes: Option<Probes>,
     },
     HalfOpen(HalfOpen),
 }
@@ -170,7 +174,7 @@ impl Machine {
     fn step(&mut self, config: &CircuitBreakerConfig, now: Tick, done: &mut Transitions) -> bool {
         match &mut self.phase {
             // Open => HalfOpen
-            Phase::Open { until, .. } if *until <= now => {
+            Phase::Open { until, .. } if *until <= now && config.recovery.trickle().is_none() => {
                 let at = *until;
                 self.enter_half_open(config, Why::OpenPeriodElapsed, at, done);
             }
@@ -221,21 +225,25 @@ impl Machine {
             _ => self.tally(),
         };
         self.openings = self.openings.saturating_add(1);
-        let period = config.open_period.wait(self.openings, &mut self.chance);
         // The callee may ask for more patience than we have by ourselves, up to the cap.
         let asked = retry_after.unwrap_or_default().min(config.open_period.longest_wait());
-        let until = at.after(period.max(asked));
+        let (probes, until) = match config.recovery.trickle() {
+            Some(rules) => {
+                let (probes, due) = Probes::new(rules, at, asked, &mut self.chance);
+                (Some(probes), due)
+            }
+            None => {
+                let period = config.open_period.wait(self.openings, &mut self.chance);
+                (None, at.after(period.max(asked)))
+            }
+        };
         self.cause = Some(cause);
         self.leak = Spread::new(config.open_refusal_share.rest());
         if self.forced.is_some() {
             bump(&mut self.totals.would_open, true);
         }
-        self.enter(
-            Phase::Open { since: at, until, asked },
-            Why::Tripped(cause.condition),
-            at,
-            done,
-        );
+        let phase = Phase::Open { since: at, until, asked, probes };
+        self.enter(phase, Why::Tripped(cause.condition), at, done);
     }
 
     // Open => HalfOpen
@@ -246,7 +254,8 @@ impl Machine {
         at: Tick,
         done: &mut Transitions,
     ) {
-        let half_open = HalfOpen::new(config, self.custom, at, false);
+        let proved = why == Why::ProbeSucceeded;
+        let half_open = HalfOpen::new(config, self.custom, at, proved);
         self.enter(Phase::HalfOpen(half_open), why, at, done);
     }
 

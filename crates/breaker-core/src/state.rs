@@ -93,6 +93,8 @@ pub enum Why {
     Tripped(Condition),
     /// The open period was over.
     OpenPeriodElapsed,
+    /// A call that passed on trial while the circuit was open ended well.
+    ProbeSucceeded,
     /// The trials were good.
     TrialsSucceeded,
     /// The share had grown to the whole.
@@ -120,6 +122,7 @@ impl Why {
         match self {
             Self::Tripped(condition) => condition.as_str(),
             Self::OpenPeriodElapsed => "open_period_elapsed",
+            Self::ProbeSucceeded => "probe_succeeded",
             Self::TrialsSucceeded => "trials_succeeded",
             Self::RampCompleted => "ramp_completed",
             Self::Strategy => "strategy",

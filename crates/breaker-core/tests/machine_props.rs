@@ -6,7 +6,7 @@ use breaker_core::machine::{Machine, Ticket};
 use breaker_core::{
     Chance, CircuitBreakerConfig, Cusum, FailureKind, GateVerdict, OnDrop, OnStayElapsed, Outcome,
     Override, Pace, Percent, Ramp, RampSpeed, Recovery, Saved, State, StrategyKind, Tick, Totals,
-    Transitions, Trials, Trip, Why, Window,
+    Transitions, Trials, Trickle, Trip, Why, Window,
 };
 use proptest::prelude::*;
 
@@ -81,7 +81,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-const CONFIGS: usize = 12;
+const CONFIGS: usize = 15;
 
 /// Configurations, and how many trials each permits.
 fn configs() -> [(CircuitBreakerConfig, u32); CONFIGS] {
@@ -118,6 +118,13 @@ fn configs() -> [(CircuitBreakerConfig, u32); CONFIGS] {
         ),
         (climb(Ramp::slow_start(10)), 10),
         (climb(steps.speed(RampSpeed::Adaptive)), u32::MAX),
+        (base.recovery(Recovery::Trickle(Trickle::new())), u32::MAX),
+        (base.recovery(Recovery::Trickle(Trickle::new().then_ramp(ramp))), u32::MAX),
+        (
+            base.recovery(Recovery::Trickle(Trickle::new().probe_share(half).without_jitter()))
+                .open_refusal_share(half),
+            u32::MAX,
+        ),
     ]
 }
 
@@ -232,7 +239,9 @@ fn is_legal(from: State, to: State, why: Why) -> bool {
     let order = |state| !matches!(state, Closed | Open | HalfOpen);
     match why {
         Why::Tripped(_) => matches!((from, to), (Closed | HalfOpen, Open)),
-        Why::OpenPeriodElapsed | Why::AttemptReset => (from, to) == (Open, HalfOpen),
+        Why::OpenPeriodElapsed | Why::AttemptReset | Why::ProbeSucceeded => {
+            (from, to) == (Open, HalfOpen)
+        }
         Why::TrialsSucceeded | Why::RampCompleted | Why::StayElapsed => {
             (from, to) == (HalfOpen, Closed)
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Ramp;
+use super::{Ramp, Trickle};
 use crate::percent::Percent;
 
 /// How a circuit closes again, once its open period is over.
@@ -13,20 +13,26 @@ pub enum Recovery {
     Trials(Trials),
     /// A growing share of the calls is admitted.
     Ramp(Ramp),
+    /// Single calls pass while the circuit is open, in proportion to the traffic.
+    Trickle(Trickle),
 }
 
 impl Recovery {
     pub(crate) const fn max_stay(&self) -> Duration {
         match self {
             Self::Trials(trials) => trials.max_stay,
-            Self::Ramp(ramp) => ramp.max_stay,
+            Self::Ramp(ramp) | Self::Trickle(Trickle { ramp: Some(ramp), .. }) => ramp.max_stay,
+            Self::Trickle(_) => ONE_TRIAL.max_stay,
         }
     }
 
     pub(crate) const fn on_stay_elapsed(&self) -> OnStayElapsed {
         match self {
             Self::Trials(trials) => trials.on_stay_elapsed,
-            Self::Ramp(ramp) => ramp.on_stay_elapsed,
+            Self::Ramp(ramp) | Self::Trickle(Trickle { ramp: Some(ramp), .. }) => {
+                ramp.on_stay_elapsed
+            }
+            Self::Trickle(_) => ONE_TRIAL.on_stay_elapsed,
         }
     }
 
@@ -34,15 +40,24 @@ impl Recovery {
     pub(crate) const fn trials(&self) -> Option<&Trials> {
         match self {
             Self::Trials(trials) => Some(trials),
-            Self::Ramp(_) => None,
+            Self::Ramp(_) | Self::Trickle(Trickle { ramp: Some(_), .. }) => None,
+            Self::Trickle(_) => Some(ONE_TRIAL),
         }
     }
 
     /// The ramp that is climbed while half-open, unless trials decide.
     pub(crate) const fn ramp(&self) -> Option<&Ramp> {
         match self {
-            Self::Ramp(ramp) => Some(ramp),
-            Self::Trials(_) => None,
+            Self::Ramp(ramp) | Self::Trickle(Trickle { ramp: Some(ramp), .. }) => Some(ramp),
+            Self::Trials(_) | Self::Trickle(_) => None,
+        }
+    }
+
+    /// The probes that pass while open, if any do.
+    pub(crate) const fn trickle(&self) -> Option<&Trickle> {
+        match self {
+            Self::Trickle(trickle) => Some(trickle),
+            Self::Trials(_) | Self::Ramp(_) => None,
         }
     }
 }
@@ -60,6 +75,9 @@ pub enum OnStayElapsed {
 
 pub(super) const MAX_CALLS: u32 = 10_000;
 pub(super) const MAX_STAY: Duration = Duration::from_secs(60);
+
+/// What decides where an operator makes a circuit half-open that knows probes only.
+const ONE_TRIAL: &Trials = &Trials::new(1);
 
 /// Recovery by a fixed number of trial calls.
 ///

@@ -26,8 +26,12 @@ impl CircuitBreakerConfig {
     /// `window` (calls, or a duration), `buckets`, `min_calls`, `slow_call_duration`,
     /// `open_period`, `open_period_factor`, `open_period_cap`, `jitter`, `schedule`,
     /// `permitted_calls`, `success_threshold`, `verdict`, `trial_failure_rate`, `trial_slow_rate`,
-    /// `max_half_open_stay`, `on_stay_elapsed`, `base_share`, `share_step`,
-    /// `recovery_error_rate`, `min_step_time`, `on_relapse`, `ramp_speed`, `on_drop`, `enforce`,
+    /// `max_half_open_stay`, `on_stay_elapsed`, `recovery` (`trials`, `ramp` or `trickle`; that of
+    /// the strategy if absent), `ramp_form` (`windows`, `steps`, `linear`, `exponential`,
+    /// `slow_start`; with `trickle` no ramp if absent), `ramp_steps`, `ramp_time`,
+    /// `ramp_aggression`, `slow_start_limit`, `base_share`, `share_step`, `recovery_error_rate`,
+    /// `min_step_time`, `on_relapse`, `ramp_speed`, `probe_share`, `probe_interval_min`,
+    /// `probe_interval_max`, `on_drop`, `enforce`,
     /// `open_refusal_share`, `count_as`, `totals`. Durations are texts with a unit (`"250ms"`;
     /// ns, us, ms, s, m, h, d), shares are fractions in 0..=1, and a trip condition is switched
     /// off by `"off"`: unlike [`trip`](Self::trip), a condition that is added here stands beside

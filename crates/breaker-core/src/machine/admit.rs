@@ -1,9 +1,11 @@
 //! Who is admitted, and what those are told who are not.
 
+use super::probes::Arrival;
 use super::shut::Shut;
 use super::{Machine, Phase, Refusal, Role, Ticket, bump};
 use crate::clock::Tick;
 use crate::config::CircuitBreakerConfig;
+use crate::percent::Spread;
 use crate::rejected::Reason;
 use crate::state::{State, Transitions};
 use crate::strategy::GateVerdict;
@@ -40,12 +42,19 @@ impl Machine {
             State::Disabled => return Ok(self.ticket(Role::Bystander)),
             State::MetricsOnly | State::Closed | State::Open | State::HalfOpen => {}
         }
+        if gate == GateVerdict::Admit && self.is_probe(config) {
+            return Ok(self.ticket(Role::Trial));
+        }
         let refusal = match (gate, &mut self.phase) {
-            (_, Phase::Open { until, .. }) => {
+            (_, Phase::Open { until, .. }) if *until > self.now => {
                 Shut { until: *until, reason: Reason::Open, cause: self.cause }.refusal(self.now)
             }
             (GateVerdict::Refuse { retry_after }, _) => {
                 Refusal { reason: Reason::Dependency, retry_after, cause: None }
+            }
+            // Not reached: what is due has happened, or was a probe.
+            (GateVerdict::Admit, Phase::Open { .. }) => {
+                Refusal { reason: Reason::Open, retry_after: None, cause: self.cause }
             }
             (GateVerdict::Admit, Phase::Closed) => return Ok(self.ticket(Role::Evidence)),
             (GateVerdict::Admit, Phase::HalfOpen(half_open)) => {
@@ -65,14 +74,37 @@ impl Machine {
         Err(self.refused(refusal))
     }
 
+    /// Whether an arrival just now is a probe, while the circuit is open.
+    pub(super) fn is_probe(&mut self, config: &CircuitBreakerConfig) -> bool {
+        match (&mut self.phase, config.recovery.trickle()) {
+            (Phase::Open { until, probes: Some(probes), .. }, Some(rules))
+                if *until <= self.now =>
+            {
+                match probes.arrive(rules, self.now, &mut self.chance) {
+                    Arrival::Probe { next } => {
+                        *until = next;
+                        true
+                    }
+                    Arrival::TooEarly { due } => {
+                        *until = due;
+                        false
+                    }
+                }
+            }
+            _ => false,
+        }
+    }
+
     /// Whether a call that the rules refuse passes all the same: in shadow, or as part of the
     /// share that is not refused or not enforced.
     fn lets_pass(&mut self, config: &CircuitBreakerConfig, reason: Reason) -> bool {
         let enforced = self.forced.is_none() && self.enforce.pass(config.enforce);
-        if !enforced {
-            bump(&mut self.totals.would_refuse, true);
-            return true;
+        bump(&mut self.totals.would_refuse, !enforced);
+        let leaks = |leak: &mut Spread| leak.pass(config.open_refusal_share.rest());
+        let passes = !enforced || reason == Reason::Open && leaks(&mut self.leak);
+        if passes {
+            self.count_arrivals(1);
         }
-        reason == Reason::Open && self.leak.pass(config.open_refusal_share.rest())
+        passes
     }
 }

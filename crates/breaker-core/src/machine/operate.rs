@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Forced, HalfOpen, Machine, Phase};
+use super::{Forced, HalfOpen, Machine, Phase, Probes};
 use crate::clock::Tick;
 use crate::config::CircuitBreakerConfig;
 use crate::rejected::{Cause, Condition};
@@ -112,11 +112,13 @@ impl Machine {
             State::MetricsOnly if from == State::MetricsOnly => {}
             // The shadow goes on from where the circuit stands; the trials that are out become
             // late, so they must not keep their places.
-            State::MetricsOnly => {
-                if let Phase::HalfOpen(half_open) = &mut self.phase {
+            State::MetricsOnly => match &mut self.phase {
+                Phase::HalfOpen(half_open) => {
                     *half_open = HalfOpen::new(config, self.custom, self.now, false);
                 }
-            }
+                Phase::Open { probes: Some(probes), .. } => probes.forget_those_out(),
+                Phase::Open { .. } | Phase::Closed => {}
+            },
             State::ForcedOpen | State::ForcedClosed | State::Disabled => {
                 self.phase = Phase::Closed;
                 self.cause = None;
@@ -194,7 +196,8 @@ impl Machine {
     }
 
     /// Takes up what an earlier process knew. An open period is never longer than the longest
-    /// one of the configuration, and one that is over leads to HalfOpen.
+    /// one of the configuration, and one that is over leads to HalfOpen; or to a probe, where
+    /// those are how the circuit recovers.
     ///
     /// # Errors
     /// When the circuit is not closed, or the saved state is an operator's.
@@ -221,9 +224,12 @@ impl Machine {
             State::Open => saved.remaining.min(config.open_period.longest_wait()),
             _ => Duration::ZERO,
         };
-        if let Phase::Open { since, until, asked } = &mut self.phase {
+        if let Phase::Open { since, until, asked, probes } = &mut self.phase {
             *until = since.after(rest);
             *asked = rest;
+            if let Some(probes) = probes {
+                probes.first_at(*until);
+            }
         }
         self.advance(config, now, done);
         Ok(())
@@ -244,8 +250,18 @@ impl Machine {
         }
         match &mut self.phase {
             Phase::Closed => {}
-            Phase::Open { since, until, asked } => {
-                if old.open_period != new.open_period {
+            Phase::Open { since, until, asked, probes } => {
+                if let Some(rules) = new.recovery.trickle() {
+                    let since = *since;
+                    match probes {
+                        // Sooner, perhaps, but not later.
+                        Some(_) => *until = (*until).min(self.now.after(rules.longest_interval())),
+                        None => {
+                            let (fresh, due) = Probes::new(rules, since, *asked, &mut self.chance);
+                            (*probes, *until) = (Some(fresh), due.max(self.now));
+                        }
+                    }
+                } else if old.open_period != new.open_period || old.recovery.trickle().is_some() {
                     let period = new.open_period.wait(self.openings, &mut self.chance);
                     let period = period.max((*asked).min(new.open_period.longest_wait()));
                     // It cannot have ended before it was in force.

@@ -100,6 +100,10 @@ impl Machine {
                 Phase::Open { until, .. } => Some(until.since(self.now)),
                 Phase::Closed | Phase::HalfOpen(_) => None,
             },
+            failed_probes: match &self.phase {
+                Phase::Open { probes: Some(probes), .. } => probes.failed(),
+                _ => 0,
+            },
             since_failure: self.since_failure(),
             trials_in_flight: self.trials_in_flight(),
             share: self.share(),
@@ -140,10 +144,14 @@ impl Machine {
         self.last_failure.map(|failure| self.now.since(failure))
     }
 
-    /// Trials that are out.
+    /// Trials or probes that are out.
     #[must_use]
     pub fn trials_in_flight(&self) -> u32 {
-        self.half_open().map_or(0, HalfOpen::in_flight)
+        match &self.phase {
+            Phase::HalfOpen(half_open) => half_open.in_flight(),
+            Phase::Open { probes: Some(probes), .. } => probes.in_flight(),
+            Phase::Open { .. } | Phase::Closed => 0,
+        }
     }
 
     /// The admitted share of a recovery by ramp or by a strategy.

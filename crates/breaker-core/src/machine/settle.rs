@@ -95,7 +95,7 @@ impl Machine {
     }
 
     /// Takes in an outcome for which nobody asked admission. In half-open it counts as a trial if
-    /// one is free.
+    /// one is free, and while open as a probe if one is due.
     pub fn record(
         &mut self,
         config: &CircuitBreakerConfig,
@@ -115,10 +115,18 @@ impl Machine {
                     Role::Bystander
                 }
             }
-            Phase::Open { .. } => Role::Bystander,
+            Phase::Open { .. } => self.recorded_while_open(config),
         };
         let ticket = self.ticket(role);
         self.settle(config, ticket, outcome, duration, now, done)
+    }
+
+    fn recorded_while_open(&mut self, config: &CircuitBreakerConfig) -> Role {
+        if self.is_probe(config) {
+            return Role::Trial;
+        }
+        self.count_arrivals(1);
+        Role::Bystander
     }
 
     /// Takes in that the callee could not even be made ready: evidence, but never a trial.
@@ -218,7 +226,43 @@ impl Machine {
                 let next = half_open.settle(config, counted, slow, self.now);
                 self.follow(config, next, retry_after, done)
             }
+            (Role::Trial, Phase::Open { .. }) => {
+                self.end_probe(config, counted, retry_after, done);
+                None
+            }
             _ => None,
+        }
+    }
+
+    /// Ends a probe.
+    fn end_probe(
+        &mut self,
+        config: &CircuitBreakerConfig,
+        counted: Counted,
+        retry_after: Option<Duration>,
+        done: &mut Transitions,
+    ) {
+        let now = self.now;
+        let Phase::Open { since, until, probes: Some(probes), .. } = &mut self.phase else {
+            return;
+        };
+        match counted {
+            Counted::Ignored => probes.give_back(),
+            Counted::Failure => {
+                probes.fail(*since, now);
+                let asked = retry_after.unwrap_or_default().min(config.open_period.longest_wait());
+                *until = (*until).max(now.after(asked));
+            }
+            // Another configuration, which knows no probes, is in force meanwhile.
+            Counted::Success if config.recovery.trickle().is_none() => probes.give_back(),
+            Counted::Success => {
+                // Open => HalfOpen
+                self.enter_half_open(config, Why::ProbeSucceeded, now, done);
+                if config.recovery.ramp().is_none() && !self.custom {
+                    // HalfOpen => Closed
+                    self.close(Why::TrialsSucceeded, now, done);
+                }
+            }
         }
     }
 
@@ -245,8 +289,10 @@ impl Machine {
         if ticket.generation != self.generation || ticket.role != Role::Trial {
             return;
         }
-        if let Phase::HalfOpen(half_open) = &mut self.phase {
-            half_open.give_back();
+        match &mut self.phase {
+            Phase::HalfOpen(half_open) => half_open.give_back(),
+            Phase::Open { probes: Some(probes), .. } => probes.give_back(),
+            Phase::Open { .. } | Phase::Closed => {}
         }
     }
 }

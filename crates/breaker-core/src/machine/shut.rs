@@ -69,6 +69,14 @@ impl Machine {
     pub const fn refuse_many(&mut self, n: u64) {
         self.totals.refused = self.totals.refused.saturating_add(n);
         self.refused_here = self.refused_here.saturating_add(n);
+        self.count_arrivals(n);
+    }
+
+    /// Counts arrivals while the circuit is open, which tell how often to probe.
+    pub(super) const fn count_arrivals(&mut self, n: u64) {
+        if let Phase::Open { probes: Some(probes), .. } = &mut self.phase {
+            probes.count(n);
+        }
     }
 
     /// An order that ends at the end of time ends never.

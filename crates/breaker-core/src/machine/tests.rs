@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::walk::{SECOND, walk};
 use crate::config::{
-    CircuitBreakerConfig, Cusum, OnRelapse, OnStayElapsed, Ramp, Recovery, Trials, Trip, Window,
+    CircuitBreakerConfig, Cusum, OnRelapse, OnStayElapsed, Ramp, Recovery, Trials, Trickle, Trip,
+    Window,
 };
 use crate::pace::{Jitter, Pace};
 use crate::percent::Percent;
@@ -90,6 +91,25 @@ fn a_ramp_that_time_moves() {
 fn a_slow_start_up_to_four_in_flight() {
     let ramp = Ramp::slow_start(4).recovery_error_rate(Percent::ZERO).max_stay(STAY);
     seen("slow start", 3, &[BASE.recovery(Recovery::Ramp(ramp))]);
+}
+
+const TRICKLE: Trickle = Trickle::new().intervals(SECOND, SECOND).without_jitter();
+
+#[test]
+fn probes_that_close_at_once() {
+    seen("trickle", 3, &[BASE.recovery(Recovery::Trickle(TRICKLE))]);
+}
+
+#[test]
+fn probes_that_lead_to_a_ramp() {
+    let slow_start = Ramp::slow_start(4).recovery_error_rate(Percent::ZERO).max_stay(STAY);
+    let trickle = TRICKLE.then_ramp(slow_start);
+    seen("trickle, then ramp", 2, &[BASE.recovery(Recovery::Trickle(trickle))]);
+}
+
+#[test]
+fn probes_that_are_replaced_by_trials() {
+    seen("trickle and trials", 2, &[BASE.recovery(Recovery::Trickle(TRICKLE)), by(Trials::new(1))]);
 }
 
 #[test]

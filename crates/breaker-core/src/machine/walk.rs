@@ -6,7 +6,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
-use super::{Forced, HalfOpen, Machine, Override, Phase, Role, Ticket};
+use super::{Forced, HalfOpen, Machine, Override, Phase, Probes, Role, Ticket};
 use crate::config::CircuitBreakerConfig;
 use crate::outcome::{FailureKind, Outcome};
 use crate::pace::Chance;
@@ -45,7 +45,7 @@ enum Op {
 /// What tells one world from another, with all times as distances from now.
 #[derive(Eq, Hash, PartialEq)]
 struct Key {
-    rest_of_open: Option<Duration>,
+    rest_of_open: Option<(Duration, Option<Probes>)>,
     half_open: Option<HalfOpen>,
     forced: Option<(State, Option<Duration>)>,
     evidence: Result<Evidence, u32>,
@@ -62,7 +62,11 @@ impl World {
         let (mut rest_of_open, mut half_open) = (None, None);
         match &machine.phase {
             Phase::Closed => {}
-            Phase::Open { until, .. } => rest_of_open = Some(until.since(machine.now)),
+            Phase::Open { until, probes, .. } => {
+                let mut probes = probes.clone();
+                probes.iter_mut().for_each(|probes| probes.age(machine.now));
+                rest_of_open = Some((until.since(machine.now), probes));
+            }
             Phase::HalfOpen(course) => half_open = Some(course.with_age(machine.now, rules)),
         }
         let forced = machine.forced.as_ref().map(|Forced { state, until, .. }| {
@@ -122,6 +126,9 @@ impl World {
                     State::Closed | State::ForcedClosed | State::Disabled | State::MetricsOnly => {
                         assert!(admitted.is_ok(), "{} refuses", before.state());
                     }
+                    State::Open if known.is_none() => {
+                        assert!(config.recovery.trickle().is_some() && admitted.is_ok());
+                    }
                     State::Open | State::ForcedOpen => {
                         assert!(admitted.is_err(), "{} admits", before.state());
                         assert_eq!(known, admitted.err());
@@ -177,7 +184,8 @@ impl World {
         }
         assert_eq!(all_ended(machine.totals) - all_ended(before.totals), ended);
         let ends = matches!(op, Op::Settle(..) | Op::Cancel(..) | Op::Record(_) | Op::Unready);
-        if ends && before.state() == State::Open {
+        let probes = |phase: &Phase| matches!(phase, Phase::Open { probes: Some(_), .. });
+        if ends && before.state() == State::Open && !probes(&before.phase) {
             assert_eq!(before.phase, machine.phase, "what ended while open moved it");
         }
         assert_legal(&before, machine, &done);
@@ -205,7 +213,8 @@ impl World {
     fn assert_heals(&self, config: &CircuitBreakerConfig) {
         let (mut machine, mut done) = (self.machine.clone(), Transitions::new());
         machine.release(config, machine.now, &mut done);
-        for _ in 0..32 {
+        // As long as the longest stay there is, and the recovery after it.
+        for _ in 0..80 {
             if machine.state() == State::Closed {
                 return;
             }
@@ -217,7 +226,7 @@ impl World {
                 }
             }
         }
-        panic!("did not close in 32 s: {:?}", machine.phase);
+        panic!("did not close in 80 s: {:?}", machine.phase);
     }
 }
 
@@ -243,7 +252,9 @@ fn assert_legal(before: &Machine, after: &Machine, done: &Transitions) {
         let (from, to) = (step.from, step.to);
         let legal = match step.why {
             Why::Tripped(_) => matches!((from, to), (Closed | HalfOpen, Open)),
-            Why::OpenPeriodElapsed | Why::AttemptReset => (from, to) == (Open, HalfOpen),
+            Why::OpenPeriodElapsed | Why::AttemptReset | Why::ProbeSucceeded => {
+                (from, to) == (Open, HalfOpen)
+            }
             Why::TrialsSucceeded | Why::RampCompleted | Why::StayElapsed => {
                 (from, to) == (HalfOpen, Closed)
             }

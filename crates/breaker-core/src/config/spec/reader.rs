@@ -197,6 +197,24 @@ impl<'v> Reader<'v> {
         self.or_wrong(waits, field, value, &allowed, "write a list such as [\"1s\", \"5s\"]")
     }
 
+    /// A list of rising shares.
+    pub(super) fn shares(&mut self, field: &'static str, most: usize) -> Option<Vec<Percent>> {
+        let value = self.take(field)?;
+        let shares: Option<Vec<_>> = match value {
+            Value::List(entries) if (1..=most).contains(&entries.len()) => entries
+                .iter()
+                .map(|entry| as_float(entry).and_then(Percent::from_fraction))
+                .collect(),
+            _ => None,
+        };
+        let rising = |shares: &Vec<Percent>| {
+            shares[0] > Percent::ZERO && shares.windows(2).all(|pair| pair[0] < pair[1])
+        };
+        let shares = shares.filter(rising);
+        let allowed = format!("a list of 1..={most} rising fractions in 0..=1, without 0");
+        self.or_wrong(shares, field, value, &allowed, "write a list such as [0.1, 0.25, 0.5, 1]")
+    }
+
     pub(super) fn choice<T: Copy>(
         &mut self,
         field: &'static str,
