@@ -52,6 +52,7 @@ pub struct CircuitBreakerConfig {
     pub(crate) open_refusal_share: Percent,
     pub(crate) count_as: CountAs,
     pub(crate) totals: bool,
+    pub(crate) outage_history: u16,
 }
 
 /// What a call says that was dropped before it ended.
@@ -83,6 +84,7 @@ impl CircuitBreakerConfig {
             open_refusal_share: Percent::FULL,
             count_as: CountAs::new(),
             totals: false,
+            outage_history: 16,
         }
     }
 
@@ -186,6 +188,17 @@ impl CircuitBreakerConfig {
     /// needs them; default no.
     pub const fn totals(mut self, totals: bool) -> Self {
         self.totals = totals;
+        self
+    }
+
+    /// From how many past outages the next recovery is estimated; default 16. Each takes four
+    /// bytes, from its end on.
+    ///
+    /// # Panics
+    /// When `outages` lies outside 3..=256.
+    pub const fn outage_history(mut self, outages: u16) -> Self {
+        assert!(outages >= 3 && outages <= 256, "outage_history lies in 3..=256");
+        self.outage_history = outages;
         self
     }
 

@@ -1,5 +1,7 @@
 //! What a circuit knows about itself: [`Snapshot`] in figures, [`Snapshot::explain`] in a sentence.
 
+mod learnt;
+
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +14,8 @@ use crate::percent::Percent;
 use crate::rejected::Cause;
 use crate::state::{State, Totals};
 use crate::window::Tally;
+
+pub use learnt::{RecoveryEstimate, RecoveryInterval};
 
 /// All figures of a circuit at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +60,8 @@ pub struct Snapshot {
     pub cause: Option<Cause>,
     /// What is left of the open period.
     pub remaining: Option<Duration>,
+    /// What past outages say about the present one; `None` before three have ended.
+    pub recovery: Option<RecoveryEstimate>,
     /// How long ago a call last failed.
     pub since_failure: Option<Duration>,
     /// Trials that are out.
@@ -225,7 +231,8 @@ impl Snapshot {
         if self.consecutive_openings > 1 {
             write!(text, "; opening number {} in a row", self.consecutive_openings)?;
         }
-        write!(text, "; tries again in {}", Rough(self.remaining.unwrap_or_default()))
+        write!(text, "; tries again in {}", Rough(self.remaining.unwrap_or_default()))?;
+        self.recovery.map_or(Ok(()), |recovery| recovery.explain(text))
     }
 
     fn explain_half_open(&self, text: &mut String) -> std::fmt::Result {

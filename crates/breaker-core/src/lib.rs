@@ -33,7 +33,7 @@ pub use config::{
     RampSpeed, Recovery, StrategyKind, Trials, Trip, Value, Window,
 };
 pub use events::{Change, Events, Next};
-pub use explain::{Order, RampPhase, Snapshot};
+pub use explain::{Order, RampPhase, RecoveryEstimate, RecoveryInterval, Snapshot};
 pub use key::Key;
 pub use keyed::CircuitBreakers;
 pub use machine::{IllegalTransition, Override, Saved};

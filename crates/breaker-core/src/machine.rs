@@ -6,6 +6,7 @@
 mod admit;
 mod half_open;
 mod operate;
+mod outages;
 mod report;
 mod settle;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use crate::rejected::{Cause, Condition, Reason};
 use crate::state::{State, Totals, Transition, Transitions, Why};
 use crate::window::{Evidence, Tally};
 
+use self::outages::Outages;
 pub(crate) use half_open::HalfOpen;
 pub use operate::{IllegalTransition, Override, Saved};
 pub use settle::{Advice, Settled};
@@ -45,6 +47,7 @@ pub struct Machine {
     cause: Option<Cause>,
     /// The evidence that opened it, as long as it is open.
     opened_by: Tally,
+    outages: Outages,
     last_failure: Option<Tick>,
     last_slow: Option<Tick>,
     /// Whether a strategy of the user's decides, instead of the configuration.
@@ -122,6 +125,7 @@ impl Machine {
             openings: 0,
             cause: None,
             opened_by: Tally::default(),
+            outages: Outages::new(config),
             last_failure: None,
             last_slow: None,
             custom: false,
@@ -202,6 +206,10 @@ impl Machine {
             Condition::RampRelapsed => Tally { calls: cause.calls, failures: cause.bad, slow: 0 },
             _ => self.tally(),
         };
+        let restored = cause.condition == Condition::Restored;
+        if self.openings == 0 || restored {
+            self.outages.begin((!restored).then_some(at));
+        }
         self.openings = self.openings.saturating_add(1);
         let period = config.open_period.wait(self.openings, &mut self.chance);
         // The callee may ask for more patience than we have by ourselves, up to the cap.
@@ -234,6 +242,9 @@ impl Machine {
 
     // any => Closed
     fn close(&mut self, why: Why, at: Tick, done: &mut Transitions) {
+        if matches!(why, Why::TrialsSucceeded | Why::RampCompleted | Why::Strategy) {
+            self.outages.end(at);
+        }
         self.evidence.clear();
         self.evidence.advance(at);
         self.openings = 0;

@@ -8,7 +8,7 @@ use breaker_core::{CircuitBreaker, CircuitBreakerConfig, ManualClock, State, Val
 use common::secs;
 use proptest::prelude::*;
 
-const FIELDS: [&str; 36] = [
+const FIELDS: [&str; 37] = [
     "name",
     "strategy",
     "consecutive_failures",
@@ -44,6 +44,7 @@ const FIELDS: [&str; 36] = [
     "open_refusal_share",
     "count_as",
     "totals",
+    "outage_history",
     "colour",
 ];
 

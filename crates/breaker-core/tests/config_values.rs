@@ -202,6 +202,7 @@ fn a_full_configuration_is_what_the_setters_make() {
         enforce = 0.5
         open_refusal_share = 0.8
         totals = true
+        outage_history = 32
         "#,
     );
     let window = Window::in_buckets(secs(30), 30).min_calls(20);
@@ -224,7 +225,8 @@ fn a_full_configuration_is_what_the_setters_make() {
         .on_drop(OnDrop::Neutral)
         .enforce(Percent::new(50))
         .open_refusal_share(Percent::new(80))
-        .totals(true);
+        .totals(true)
+        .outage_history(32);
     assert_eq!(read.unwrap(), made);
 }
 

@@ -27,7 +27,8 @@ fn each_setter_of_a_configuration_has_its_documented_default() {
         .on_drop(OnDrop::SlowIsFailure)
         .enforce(Percent::new(100))
         .open_refusal_share(Percent::new(100))
-        .totals(false);
+        .totals(false)
+        .outage_history(16);
     assert_eq!(CircuitBreakerConfig::new(), spelled_out);
     assert_eq!(CircuitBreakerConfig::default(), spelled_out);
     assert_eq!(spelled_out.open_for(secs(60)), spelled_out);
@@ -189,6 +190,7 @@ mod written {
         ("", "enforce", "1.0", "0.9"),
         ("", "open_refusal_share", "1.0", "0.9"),
         ("", "totals", "false", "true"),
+        ("", "outage_history", "16", "17"),
         ("strategy = 'gradual'", "consecutive_failures", "'off'", "5"),
         ("strategy = 'gradual'", "failure_count", "5", "6"),
         ("strategy = 'gradual'", "failure_rate", "0.2", "0.3"),

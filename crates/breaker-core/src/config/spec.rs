@@ -26,7 +26,7 @@ impl CircuitBreakerConfig {
     /// `schedule`, `permitted_calls`, `success_threshold`, `verdict`, `trial_failure_rate`,
     /// `trial_slow_rate`, `max_half_open_stay`, `on_stay_elapsed`, `base_share`, `share_step`,
     /// `recovery_error_rate`, `min_step_time`, `on_relapse`, `ramp_speed`, `on_drop`, `enforce`,
-    /// `open_refusal_share`, `count_as`, `totals`. Durations are texts with a unit (`"250ms"`;
+    /// `open_refusal_share`, `count_as`, `totals`, `outage_history`. Durations are texts with a unit (`"250ms"`;
     /// ns, us, ms, s, m, h, d), shares are fractions in 0..=1, and a trip condition is switched
     /// off by `"off"`: unlike [`trip`](Self::trip), a condition that is added here stands beside
     /// the default `consecutive_failures = 5`.
@@ -83,6 +83,9 @@ impl CircuitBreakerConfig {
             r.share("open_refusal_share").unwrap_or(config.open_refusal_share);
         config.count_as = count_as(r);
         config.totals = r.flag("totals").unwrap_or(config.totals);
+        if let Some(outages) = r.number("outage_history", 3, 256) {
+            config.outage_history = outages as u16;
+        }
         reader.finish(config)
     }
 }

@@ -242,6 +242,7 @@ impl Machine {
         if old.trip != new.trip {
             self.evidence = self.evidence.reshape(&new.trip);
         }
+        self.outages.keep(new.outage_history);
         match &mut self.phase {
             Phase::Closed => {}
             Phase::Open { since, until, asked } => {

@@ -32,6 +32,8 @@ impl Machine {
 
     /// Whether to forget this circuit would lose nothing: it equals a new one.
     ///
+    /// What it remembers of past outages is a hint, for which it is not kept.
+    ///
     /// Evidence that has not grown for `forget_after` counts as none, and so does an open period
     /// that has been over for as long without anybody asking.
     #[must_use]
@@ -84,6 +86,7 @@ impl Machine {
             consecutive_failures: self.evidence.streak(),
             consecutive_openings: self.openings,
             cause: self.cause,
+            recovery: self.outages.estimate(self.openings > 0, self.now),
             remaining: match self.phase {
                 Phase::Open { until, .. } => Some(until.since(self.now)),
                 Phase::Closed | Phase::HalfOpen(_) => None,
@@ -119,6 +122,21 @@ impl Machine {
                 let streak = self.evidence.streak().unwrap_or(0);
                 Tally { calls: streak, failures: streak, slow: 0 }
             }),
+        }
+    }
+
+    /// The moment that refusals point to, while all calls are refused: the end of the open period,
+    /// or of the operator's order. It stays the same until the next change.
+    ///
+    /// What past outages make probable is no part of it, on purpose. A circuit closes when calls
+    /// come that succeed: a hint that lasts longer than the open period sends away those very
+    /// calls, so that the outage grows longer, and with it the next hint.
+    #[must_use]
+    pub fn retry_at(&self) -> Option<Tick> {
+        match (&self.forced, &self.phase) {
+            (Some(forced), _) if forced.state == State::ForcedOpen => forced.until,
+            (None, Phase::Open { until, .. }) => Some(*until),
+            _ => None,
         }
     }
 
