@@ -5,6 +5,7 @@ mod profile;
 mod recovery;
 mod spec;
 mod trip;
+mod tuner;
 mod value;
 
 use std::time::Duration;
@@ -20,6 +21,7 @@ pub(crate) use recovery::Verdict;
 pub use recovery::{OnRelapse, OnStayElapsed, Ramp, RampSpeed, Recovery, Trials};
 pub(crate) use trip::{Span, TripOn, WindowRule};
 pub use trip::{Trip, Window};
+pub use tuner::Tuner;
 pub use value::Value;
 
 /// What a circuit does, in numbers: when it opens, for how long, and how it closes again.
@@ -44,6 +46,7 @@ pub struct CircuitBreakerConfig {
     pub(crate) name: Name,
     pub(crate) strategy: StrategyKind,
     pub(crate) trip: Trip,
+    pub(crate) tuner: Tuner,
     pub(crate) slow_call_duration: Duration,
     pub(crate) open_period: Pace,
     pub(crate) recovery: Recovery,
@@ -76,6 +79,7 @@ impl CircuitBreakerConfig {
             name: Name::new("circuit"),
             strategy: StrategyKind::Basic,
             trip: Trip::consecutive(5),
+            tuner: Tuner::Off,
             slow_call_duration: Duration::from_secs(10),
             open_period: Pace::exponential(Duration::from_secs(60)),
             recovery: Recovery::Trials(Trials::new(3)),
@@ -97,9 +101,10 @@ impl CircuitBreakerConfig {
         self
     }
 
-    /// Takes trip conditions and recovery from a strategy of the family; default
-    /// [`StrategyKind::Basic`].
+    /// Takes trip conditions and recovery from a strategy of the family, and from the adaptive one
+    /// the tuner; default [`StrategyKind::Basic`].
     pub const fn strategy(mut self, kind: StrategyKind) -> Self {
+        self.tuner = self.tuner.under(self.strategy, kind);
         self.strategy = kind;
         self.trip = kind.trip();
         self.recovery = kind.recovery();
@@ -109,6 +114,13 @@ impl CircuitBreakerConfig {
     /// When the circuit opens; default 5 consecutive failures.
     pub const fn trip(mut self, trip: Trip) -> Self {
         self.trip = trip;
+        self
+    }
+
+    /// Whether the threshold of the failure rate follows what is usual; default [`Tuner::Off`].
+    /// Without a failure rate there is nothing to tune.
+    pub const fn tuner(mut self, tuner: Tuner) -> Self {
+        self.tuner = tuner;
         self
     }
 
@@ -223,9 +235,9 @@ impl CircuitBreakerConfig {
         by_trials || self.trip.judges_slow_calls()
     }
 
-    /// Whether evidence needs to know when a call ended.
+    /// Whether evidence, or the tuner, needs to know when a call ended.
     pub(crate) fn judges_by_time(&self) -> bool {
-        self.trip.judges_by_time()
+        self.trip.judges_by_time() || self.tuned().is_some()
     }
 }
 

@@ -15,7 +15,7 @@ use crate::rejected::Cause;
 use crate::state::{State, Totals};
 use crate::window::Tally;
 
-pub use learnt::{RecoveryEstimate, RecoveryInterval};
+pub use learnt::{RecoveryEstimate, RecoveryInterval, Tuning};
 
 /// All figures of a circuit at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +62,8 @@ pub struct Snapshot {
     pub remaining: Option<Duration>,
     /// What past outages say about the present one; `None` before three have ended.
     pub recovery: Option<RecoveryEstimate>,
+    /// What the tuner of the failure rate does; `None` where it is off or has nothing to tune.
+    pub tuning: Option<Tuning>,
     /// How long ago a call last failed.
     pub since_failure: Option<Duration>,
     /// Trials that are out.
@@ -191,6 +193,8 @@ impl Snapshot {
             return write!(text, ": {failures} of {calls} calls failed; {strategy:?} decides");
         }
         let mut link = ':';
+        // The first failure rate is the one that is tuned.
+        let mut tuning = self.tuning;
         for (condition, tally) in self.config.trip.conditions().zip(self.tallies) {
             write!(text, "{link} ")?;
             link = ',';
@@ -205,7 +209,12 @@ impl Snapshot {
                         _ => write!(text, "{failures} of the last {calls} calls failed")?,
                     }
                     if let Some(rate) = rule.failure_rate {
-                        write!(text, " (opens at {rate} of at least {})", rule.window.min_calls)?;
+                        write!(text, " (opens at ")?;
+                        match tuning.take() {
+                            Some(tuning) => tuning.explain(text)?,
+                            None => write!(text, "{rate}")?,
+                        }
+                        write!(text, " of at least {})", rule.window.min_calls)?;
                     }
                     if let Some(count) = rule.failure_count {
                         write!(text, " (opens at {count})")?;

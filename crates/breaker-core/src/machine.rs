@@ -11,6 +11,7 @@ mod report;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod tuner;
 #[cfg(test)]
 mod walk;
 
@@ -26,9 +27,11 @@ use crate::state::{State, Totals, Transition, Transitions, Why};
 use crate::window::{Evidence, Tally};
 
 use self::outages::Outages;
+use self::tuner::Learnt;
 pub(crate) use half_open::HalfOpen;
 pub use operate::{IllegalTransition, Override, Saved};
 pub use settle::{Advice, Settled};
+pub use tuner::Adjustment;
 
 /// The state machine of one circuit.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -48,6 +51,8 @@ pub struct Machine {
     /// The evidence that opened it, as long as it is open.
     opened_by: Tally,
     outages: Outages,
+    /// What the tuner knows, where there is one.
+    learnt: Option<Learnt>,
     last_failure: Option<Tick>,
     last_slow: Option<Tick>,
     /// Whether a strategy of the user's decides, instead of the configuration.
@@ -126,6 +131,7 @@ impl Machine {
             cause: None,
             opened_by: Tally::default(),
             outages: Outages::new(config),
+            learnt: Learnt::new(config, Tick::ZERO),
             last_failure: None,
             last_slow: None,
             custom: false,
@@ -143,6 +149,9 @@ impl Machine {
     pub const fn begun_at(mut self, now: Tick) -> Self {
         self.now = now;
         self.since = now;
+        if let Some(learnt) = &mut self.learnt {
+            learnt.begin(now);
+        }
         self
     }
 
@@ -158,6 +167,7 @@ impl Machine {
         }
         if let Some(at) = ends {
             self.end_order(Why::Expired, at, done);
+            self.look(config, self.now, done);
         }
         // Also under an order: a window that is recorded into grows old.
         self.evidence.advance(self.now);
@@ -187,7 +197,11 @@ impl Machine {
                 },
                 _ => return false,
             },
-            _ => return false,
+            Phase::Closed => {
+                self.look(config, now, done);
+                return false;
+            }
+            Phase::Open { .. } => return false,
         }
         true
     }
@@ -277,6 +291,9 @@ impl Machine {
             self.since = at;
         }
         self.refused_here = 0;
+        if matches!(self.phase, Phase::Closed) {
+            self.skip_looks(at);
+        }
         if !matches!(self.phase, Phase::Open { .. }) {
             self.opened_by = Tally::default();
         }

@@ -221,13 +221,18 @@ impl Slot {
         news.at = news.at.max(core.machine.last_seen());
         if !done.is_empty() {
             let mut changes = Vec::new();
+            let mut adjustments = done.adjustments().iter().peekable();
             for &transition in done.iter() {
+                while let Some(step) = adjustments.next_if(|step| step.at < transition.at) {
+                    changes.push(EventKind::of_adjustment(step));
+                }
                 let order = core.machine.order_reason();
                 changes.push(EventKind::StateChanged { transition, order });
                 if let (State::HalfOpen, Some(share)) = (transition.to, core.machine.share()) {
                     changes.push(EventKind::RampStarted { share });
                 }
             }
+            changes.extend(adjustments.map(EventKind::of_adjustment));
             news.kinds.splice(0..0, changes);
         }
         let mut changed = false;

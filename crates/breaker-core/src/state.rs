@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::clock::Tick;
+use crate::machine::Adjustment;
 use crate::rejected::{Cause, Condition};
 
 /// The state of a circuit. Closed lets through, open refuses.
@@ -136,30 +137,43 @@ impl fmt::Display for Why {
     }
 }
 
-/// The few transitions of one step: none, nearly always, and then nothing is allocated.
+/// The few changes of one step: none, nearly always, and then nothing is allocated.
 #[derive(Clone, Debug, Default)]
-pub struct Transitions(Vec<Transition>);
+pub struct Transitions {
+    list: Vec<Transition>,
+    adjustments: Vec<Adjustment>,
+}
 
 impl Transitions {
     /// No transitions.
     #[must_use]
     pub const fn new() -> Self {
-        Self(Vec::new())
+        Self { list: Vec::new(), adjustments: Vec::new() }
     }
 
     /// The transitions, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Transition> {
-        self.0.iter()
+        self.list.iter()
     }
 
-    /// Whether nothing changed.
+    /// What the tuner did, in order.
+    #[must_use]
+    pub fn adjustments(&self) -> &[Adjustment] {
+        &self.adjustments
+    }
+
+    /// Whether nothing changed, by a transition or by the tuner.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list.is_empty() && self.adjustments.is_empty()
     }
 
     pub(crate) fn push(&mut self, transition: Transition) {
-        self.0.push(transition);
+        self.list.push(transition);
+    }
+
+    pub(crate) fn adjust(&mut self, adjustment: Adjustment) {
+        self.adjustments.push(adjustment);
     }
 }
 

@@ -8,7 +8,7 @@ use breaker_core::{CircuitBreaker, CircuitBreakerConfig, ManualClock, State, Val
 use common::secs;
 use proptest::prelude::*;
 
-const FIELDS: [&str; 37] = [
+const FIELDS: [&str; 38] = [
     "name",
     "strategy",
     "consecutive_failures",
@@ -44,11 +44,12 @@ const FIELDS: [&str; 37] = [
     "open_refusal_share",
     "count_as",
     "totals",
+    "tuner",
     "outage_history",
     "colour",
 ];
 
-const WORDS: [&str; 22] = [
+const WORDS: [&str; 24] = [
     "off",
     "basic",
     "gradual",
@@ -63,6 +64,8 @@ const WORDS: [&str; 22] = [
     "step_back",
     "fixed",
     "neutral",
+    "suggest",
+    "apply",
     "failure",
     "1s",
     "250ms",

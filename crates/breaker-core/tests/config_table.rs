@@ -58,6 +58,8 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("verdict", "\"maybe\"", "one of all_succeed, rate"),
     ("max_half_open_stay", "\"0s\"", "a duration in 1ns..=3153600000s"),
     ("on_stay_elapsed", "\"wait\"", "one of reopen, close"),
+    ("tuner", "\"on\"", "one of off, suggest, apply"),
+    ("tuner", "\"apply\"", "off without failure_rate: it would have nothing to tune"),
     ("outage_history", "2", "a whole number in 3..=256"),
     ("outage_history", "257", "a whole number in 3..=256"),
     ("on_drop", "1", "one of slow_is_failure, neutral, failure"),

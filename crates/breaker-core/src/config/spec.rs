@@ -9,7 +9,7 @@ use std::time::Duration;
 use self::reader::Reader;
 use self::recovery::recovery;
 use self::trip::trip;
-use super::{CircuitBreakerConfig, ConfigErrors, OnDrop, StrategyKind, Value};
+use super::{CircuitBreakerConfig, ConfigErrors, OnDrop, StrategyKind, Tuner, Value};
 use crate::outcome::{CountAs, Counted, FailureKind};
 use crate::pace::{Jitter, Pace};
 
@@ -26,7 +26,7 @@ impl CircuitBreakerConfig {
     /// `schedule`, `permitted_calls`, `success_threshold`, `verdict`, `trial_failure_rate`,
     /// `trial_slow_rate`, `max_half_open_stay`, `on_stay_elapsed`, `base_share`, `share_step`,
     /// `recovery_error_rate`, `min_step_time`, `on_relapse`, `ramp_speed`, `on_drop`, `enforce`,
-    /// `open_refusal_share`, `count_as`, `totals`, `outage_history`. Durations are texts with a unit (`"250ms"`;
+    /// `open_refusal_share`, `count_as`, `totals`, `tuner`, `outage_history`. Durations are texts with a unit (`"250ms"`;
     /// ns, us, ms, s, m, h, d), shares are fractions in 0..=1, and a trip condition is switched
     /// off by `"off"`: unlike [`trip`](Self::trip), a condition that is added here stands beside
     /// the default `consecutive_failures = 5`.
@@ -48,6 +48,7 @@ impl CircuitBreakerConfig {
     /// verdict = "rate"                   # all_succeed
     /// max_half_open_stay = "30s"
     /// on_stay_elapsed = "reopen"         # close
+    /// tuner = "off"                      # suggest, apply
     /// on_drop = "slow_is_failure"        # neutral, failure
     /// count_as = { rate_limited = "failure", invalid_request = "ignored" }
     /// ```
@@ -67,6 +68,7 @@ impl CircuitBreakerConfig {
             config = config.strategy(kind);
         }
         config.trip = trip(r, &config.trip);
+        config.tuner = tuner(r, &config);
         if let Some(slow) = r.duration("slow_call_duration", Duration::from_nanos(1), EVER) {
             config.slow_call_duration = slow;
         }
@@ -88,6 +90,20 @@ impl CircuitBreakerConfig {
         }
         reader.finish(config)
     }
+}
+
+fn tuner(r: &mut Reader<'_>, config: &CircuitBreakerConfig) -> Tuner {
+    let words = [Tuner::Off, Tuner::Suggest, Tuner::Apply].map(|tuner| (tuner.as_str(), tuner));
+    let tuner = r.choice("tuner", &words);
+    if tuner.is_some_and(|tuner| tuner != Tuner::Off) && config.trip.first_rate().is_none() {
+        r.contradiction(
+            "tuner",
+            &["failure_rate"],
+            "off without failure_rate: it would have nothing to tune",
+            "set failure_rate, or remove it",
+        );
+    }
+    tuner.unwrap_or(config.tuner)
 }
 
 fn open_period(r: &mut Reader<'_>) -> Pace {

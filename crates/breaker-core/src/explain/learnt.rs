@@ -1,9 +1,10 @@
-//! What a circuit has learnt: how long outages last.
+//! What a circuit has learnt: how long outages last, and which failure rate is usual.
 
 use std::fmt::Write;
 use std::time::Duration;
 
 use super::Rough;
+use crate::config::Tuner;
 use crate::percent::Percent;
 
 /// What past outages say about the present one.
@@ -47,6 +48,24 @@ pub struct RecoveryInterval {
     pub confidence: Percent,
 }
 
+/// What the tuner of the failure rate does: see [`Tuner`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Tuning {
+    /// Whether it suggests or applies.
+    pub mode: Tuner,
+    /// The threshold of the configuration.
+    pub configured: Percent,
+    /// The threshold at which the circuit opens now.
+    pub in_force: Percent,
+    /// Where the tuner has the threshold: the one in force, or only a suggestion.
+    pub suggested: Percent,
+    /// The failure rate that is usual; `None` before the first call.
+    pub baseline: Option<f64>,
+    /// Whether an operator keeps it from moving the threshold.
+    pub frozen: bool,
+}
+
 impl RecoveryEstimate {
     pub(super) fn explain(&self, text: &mut String) -> std::fmt::Result {
         write!(text, "; past outages lasted about {}", Rough(self.median))?;
@@ -54,5 +73,19 @@ impl RecoveryEstimate {
             Some(rest) => write!(text, "; probably back in about {}", Rough(rest)),
             None => write!(text, "; this one is longer than all of them"),
         }
+    }
+}
+
+impl Tuning {
+    /// The threshold that is in force, and that of the configuration where it is another one.
+    pub(super) fn explain(&self, text: &mut String) -> std::fmt::Result {
+        let Self { configured, in_force, suggested, .. } = self;
+        write!(text, "{in_force}")?;
+        if in_force != configured {
+            write!(text, ", tuned from {configured},")?;
+        } else if suggested != configured {
+            write!(text, ", {suggested} is suggested,")?;
+        }
+        Ok(())
     }
 }

@@ -32,13 +32,16 @@ impl Machine {
 
     /// Whether to forget this circuit would lose nothing: it equals a new one.
     ///
-    /// What it remembers of past outages is a hint, for which it is not kept.
+    /// What it remembers of past outages is a hint, for which it is not kept; a threshold that was
+    /// tuned is kept until nobody has called for `forget_after`.
     ///
     /// Evidence that has not grown for `forget_after` counts as none, and so does an open period
     /// that has been over for as long without anybody asking.
     #[must_use]
     pub fn equals_new(&self, now: Tick, forget_after: Duration) -> bool {
-        if self.forced.is_some() {
+        let latest = self.now.after(forget_after) <= now;
+        let tuned = self.learnt.is_some_and(|learnt| learnt.moved);
+        if self.forced.is_some() || tuned && !latest {
             return false;
         }
         match &self.phase {
@@ -49,9 +52,7 @@ impl Machine {
                 self.evidence.is_clean() || idle
             }
             Phase::Open { until, .. } => until.after(forget_after) <= now,
-            Phase::HalfOpen(half_open) => {
-                half_open.in_flight() == 0 && self.now.after(forget_after) <= now
-            }
+            Phase::HalfOpen(half_open) => half_open.in_flight() == 0 && latest,
         }
     }
 
@@ -87,6 +88,7 @@ impl Machine {
             consecutive_openings: self.openings,
             cause: self.cause,
             recovery: self.outages.estimate(self.openings > 0, self.now),
+            tuning: self.tuning(config),
             remaining: match self.phase {
                 Phase::Open { until, .. } => Some(until.since(self.now)),
                 Phase::Closed | Phase::HalfOpen(_) => None,
