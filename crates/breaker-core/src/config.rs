@@ -196,8 +196,8 @@ impl CircuitBreakerConfig {
         self
     }
 
-    /// Whether successes are counted in the totals although neither evidence nor an observer
-    /// needs them; default no.
+    /// Whether each success is counted in the totals although neither a time window nor an
+    /// observer needs it; default no.
     pub const fn totals(mut self, totals: bool) -> Self {
         self.totals = totals;
         self
@@ -224,6 +224,11 @@ impl CircuitBreakerConfig {
     #[must_use]
     pub const fn strategy_kind(&self) -> StrategyKind {
         self.strategy
+    }
+
+    /// Whether each success is counted: by request, or because the evidence never comes to rest.
+    pub(crate) fn counts_successes(&self) -> bool {
+        self.totals || self.trip.judges_by_time()
     }
 
     /// Whether durations of calls are evidence.

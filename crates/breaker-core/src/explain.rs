@@ -76,8 +76,9 @@ pub struct Snapshot {
     pub window_period: Option<Duration>,
     /// Refusals since the last change of state.
     pub refused_in_state: u64,
-    /// What happened since the circuit was made. Successes are counted where a window, an
-    /// observer or `totals(true)` asks for them: see [`Snapshot::successes`].
+    /// What happened since the circuit was made. Each success is counted where a time window, an
+    /// observer or `totals(true)` asks for it; elsewhere those that would change nothing may be
+    /// missing: see [`Snapshot::successes`].
     pub totals: Totals,
     pub(crate) successes_counted: bool,
     /// Grows by one with every `reconfigure`.
@@ -133,8 +134,9 @@ impl RampPhase {
 }
 
 impl Snapshot {
-    /// Calls that ended well since the circuit was made; `None` where nobody asked for them to
-    /// be counted.
+    /// Calls that ended well since the circuit was made; `None` where nobody asked for each to be
+    /// counted. A window of the last calls does not: once it is full of good calls, another one
+    /// changes nothing.
     #[must_use]
     pub const fn successes(&self) -> Option<u64> {
         if self.successes_counted { Some(self.totals.successes) } else { None }

@@ -5,6 +5,7 @@
 
 mod admit;
 mod half_open;
+mod lull;
 mod operate;
 mod outages;
 mod report;
@@ -28,6 +29,8 @@ use crate::window::{Evidence, Tally};
 
 use self::outages::Outages;
 use self::tuner::Learnt;
+#[allow(unused_imports, reason = "for the shell")]
+pub(crate) use crate::window::Lull;
 pub(crate) use half_open::HalfOpen;
 pub use operate::{IllegalTransition, Override, Saved};
 pub use settle::{Advice, Settled};
@@ -323,5 +326,9 @@ impl Phase {
 
 /// Counts one more, if there is one; a full counter stays full.
 const fn bump(counter: &mut u64, one_more: bool) {
-    *counter = counter.saturating_add(one_more as u64);
+    bump_by(counter, one_more as u32);
+}
+
+const fn bump_by(counter: &mut u64, more: u32) {
+    *counter = counter.saturating_add(more as u64);
 }

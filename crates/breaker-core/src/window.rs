@@ -2,6 +2,8 @@
 
 mod average;
 mod calls;
+#[cfg(test)]
+mod tests;
 mod time;
 
 use self::average::Average;
@@ -45,6 +47,10 @@ impl Tally {
         }
     }
 
+    const fn is_clean(&self) -> bool {
+        self.failures == 0 && self.slow == 0
+    }
+
     const fn subtract(&mut self, other: Self) {
         self.calls -= other.calls;
         self.failures -= other.failures;
@@ -52,23 +58,41 @@ impl Tally {
     }
 }
 
-/// All the evidence that a [`Trip`] asks for, one item per condition.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(crate) struct Evidence {
-    items: Box<[Item]>,
+/// What a plain success does: one of the present generation, counted as a success, and not slow.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Lull {
+    /// It changes nothing, and so do all that follow.
+    Nothing,
+    /// It only adds up: no number of them changes the state.
+    Adds,
+    /// It has to be taken in by itself: the state may change, or the evidence come to rest.
+    Matters,
 }
 
+/// All the evidence that a [`Trip`] asks for, one item per condition.
+///
+/// Most circuits have one condition; then nothing but its window is on the heap.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Evidence(Items);
+
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+enum Items {
+    One(Item),
+    Many(Box<[Item]>),
+}
+
+/// Small, so that a plain streak costs no more than a number does.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 enum Item {
     Streak(u32),
-    Calls(CallWindow),
-    Time(TimeWindow),
-    Average(Average),
+    Calls(Box<CallWindow>),
+    Time(Box<TimeWindow>),
+    Average(Box<Average>),
 }
 
 impl Evidence {
     pub(crate) fn new(trip: &Trip) -> Self {
-        Self { items: trip.conditions().map(Item::new).collect() }
+        Self(trip.conditions().map(Item::new).collect())
     }
 
     /// The same evidence in the shape that `trip` asks for; what fits is carried over, from an
@@ -76,17 +100,17 @@ impl Evidence {
     pub(crate) fn reshape(&self, trip: &Trip) -> Self {
         let items = trip.conditions().map(|condition| {
             let fresh = Item::new(condition);
-            let heirs = self.items.iter().filter_map(|old| {
+            let heirs = self.items().iter().filter_map(|old| {
                 fresh.heir_of(old).map(|heir| (fresh.has_shape_of(old), old.knows(), heir))
             });
             let best = heirs.max_by_key(|(same_shape, knows, _)| (*same_shape, *knows));
             best.map_or(fresh, |(_, _, heir)| heir)
         });
-        Self { items: items.collect() }
+        Self(items.collect())
     }
 
     pub(crate) fn record(&mut self, failed: bool, slow: bool, now: Tick) {
-        for item in &mut self.items {
+        for item in self.items_mut() {
             match item {
                 Item::Streak(streak) if failed => *streak = streak.saturating_add(1),
                 Item::Streak(streak) => *streak = 0,
@@ -97,8 +121,23 @@ impl Evidence {
         }
     }
 
+    /// The same as recording this many successes that were not slow, one by one.
+    pub(crate) fn record_successes(&mut self, n: u32, now: Tick) {
+        if n == 0 {
+            return;
+        }
+        for item in self.items_mut() {
+            match item {
+                Item::Streak(streak) => *streak = 0,
+                Item::Calls(window) => window.record_successes(n),
+                Item::Time(window) => window.record_successes(n, now),
+                Item::Average(average) => average.record_successes(n),
+            }
+        }
+    }
+
     pub(crate) fn advance(&mut self, now: Tick) {
-        for item in &mut self.items {
+        for item in self.items_mut() {
             if let Item::Time(window) = item {
                 window.advance(now);
             }
@@ -106,7 +145,7 @@ impl Evidence {
     }
 
     pub(crate) fn clear(&mut self) {
-        for item in &mut self.items {
+        for item in self.items_mut() {
             match item {
                 Item::Streak(streak) => *streak = 0,
                 Item::Calls(window) => window.clear(),
@@ -118,7 +157,7 @@ impl Evidence {
 
     /// The first condition that is met, with its numbers.
     pub(crate) fn verdict(&self, trip: &Trip) -> Option<Cause> {
-        self.items.iter().zip(trip.conditions()).find_map(|(item, condition)| {
+        self.items().iter().zip(trip.conditions()).find_map(|(item, condition)| {
             match (item, condition) {
                 (&Item::Streak(streak), &TripOn::Consecutive(threshold)) => (streak >= threshold)
                     .then_some(Cause {
@@ -126,11 +165,8 @@ impl Evidence {
                         bad: streak,
                         calls: streak,
                     }),
-                (
-                    Item::Calls(CallWindow { tally, .. })
-                    | Item::Time(TimeWindow { sum: tally, .. }),
-                    TripOn::Window(rule),
-                ) => rule_met(rule, *tally),
+                (Item::Calls(window), TripOn::Window(rule)) => rule_met(rule, window.tally),
+                (Item::Time(window), TripOn::Window(rule)) => rule_met(rule, window.sum),
                 (Item::Average(average), TripOn::Average { threshold, .. }) => average
                     .below(threshold.as_basis_points())
                     .then_some(Cause { condition: Condition::SuccessAverage, bad: 0, calls: 0 }),
@@ -140,9 +176,28 @@ impl Evidence {
         })
     }
 
+    /// What successes that are not slow do from here, at `now`, and until when that stands.
+    pub(crate) fn lull(&self, trip: &Trip, now: Tick) -> (Lull, Option<Tick>) {
+        let mut least = Lull::Nothing;
+        let mut until = None;
+        for (item, condition) in self.items().iter().zip(trip.conditions()) {
+            least = least.max(item.lull(condition, self.is_streak()));
+            if let Item::Time(window) = item {
+                let end = window.end_of_bucket(now);
+                until = Some(until.map_or(end, |sooner: Tick| sooner.min(end)));
+            }
+        }
+        (least, until)
+    }
+
+    /// Whether failures in a row are all that is looked at.
+    fn is_streak(&self) -> bool {
+        self.items().iter().all(|item| matches!(item, Item::Streak(_)))
+    }
+
     /// Failures in a row, where they are counted.
     pub(crate) fn streak(&self) -> Option<u32> {
-        self.items.iter().find_map(|item| match item {
+        self.items().iter().find_map(|item| match item {
             Item::Streak(streak) => Some(*streak),
             _ => None,
         })
@@ -150,7 +205,7 @@ impl Evidence {
 
     /// The counts of the first window.
     pub(crate) fn tally(&self) -> Option<Tally> {
-        self.items.iter().find_map(|item| match item {
+        self.items().iter().find_map(|item| match item {
             Item::Calls(window) => Some(window.tally),
             Item::Time(window) => Some(window.sum),
             _ => None,
@@ -160,7 +215,7 @@ impl Evidence {
     /// The counts of each condition, in their order.
     pub(crate) fn tallies(&self) -> [Tally; Trip::MAX_CONDITIONS] {
         let mut tallies = [Tally::default(); Trip::MAX_CONDITIONS];
-        for (tally, item) in tallies.iter_mut().zip(&self.items) {
+        for (tally, item) in tallies.iter_mut().zip(self.items()) {
             *tally = match item {
                 Item::Streak(streak) => Tally { calls: *streak, failures: *streak, slow: 0 },
                 Item::Calls(window) => window.tally,
@@ -173,7 +228,7 @@ impl Evidence {
 
     /// The moving average of successes, where one is kept.
     pub(crate) fn average(&self) -> Option<f64> {
-        self.items.iter().find_map(|item| match item {
+        self.items().iter().find_map(|item| match item {
             Item::Average(average) => Some(average.fraction()),
             _ => None,
         })
@@ -181,15 +236,45 @@ impl Evidence {
 
     /// Whether nothing here speaks against the callee: to forget it would lose nothing.
     pub(crate) fn is_clean(&self) -> bool {
-        self.items.iter().all(|item| match item {
+        self.items().iter().all(|item| match item {
             Item::Streak(streak) => *streak == 0,
-            Item::Calls(CallWindow { tally, .. }) | Item::Time(TimeWindow { sum: tally, .. }) => {
-                tally.failures == 0 && tally.slow == 0
-            }
+            Item::Calls(window) => window.tally.is_clean(),
+            Item::Time(window) => window.sum.is_clean(),
             // Rounding keeps an average a hair below one for ever.
             Item::Average(average) => average.value >= Average::ONE / 1_000 * 999,
         })
     }
+
+    const fn items(&self) -> &[Item] {
+        match &self.0 {
+            Items::One(item) => std::slice::from_ref(item),
+            Items::Many(items) => items,
+        }
+    }
+
+    const fn items_mut(&mut self) -> &mut [Item] {
+        match &mut self.0 {
+            Items::One(item) => std::slice::from_mut(item),
+            Items::Many(items) => items,
+        }
+    }
+}
+
+impl FromIterator<Item> for Items {
+    fn from_iter<I: IntoIterator<Item = Item>>(items: I) -> Self {
+        let mut items = items.into_iter();
+        match (items.next(), items.next()) {
+            (Some(only), None) => Self::One(only),
+            (first, second) => Self::Many(first.into_iter().chain(second).chain(items).collect()),
+        }
+    }
+}
+
+/// Whether some number of successes more, in a window that holds `size` calls, meets a rule.
+fn rule_may_be_met(rule: &WindowRule, tally: Tally, size: u32) -> bool {
+    // Successes only dilute a rate: it is highest where it is first looked at.
+    let next = tally.calls.saturating_add(1).min(size);
+    rule_met(rule, Tally { calls: next.max(rule.window.min_calls), ..tally }).is_some()
 }
 
 fn rule_met(rule: &WindowRule, tally: Tally) -> Option<Cause> {
@@ -217,16 +302,41 @@ impl Item {
         match condition {
             TripOn::Consecutive(_) => Self::Streak(0),
             TripOn::Window(rule) => match rule.window.span {
-                Span::Calls(size) => Self::Calls(CallWindow::new(size)),
+                Span::Calls(size) => Self::Calls(CallWindow::new(size).into()),
                 Span::Time { length, buckets } => {
-                    Self::Time(TimeWindow::new(length.as_nanos() as u64, buckets))
+                    Self::Time(TimeWindow::new(length.as_nanos() as u64, buckets).into())
                 }
             },
-            TripOn::Average { calls, .. } => Self::Average(Average::new(*calls)),
+            TripOn::Average { calls, .. } => Self::Average(Average::new(*calls).into()),
         }
     }
 
-    const fn has_shape_of(&self, old: &Self) -> bool {
+    /// What successes do here; `alone` if nothing but streaks is looked at.
+    fn lull(&self, condition: &TripOn, alone: bool) -> Lull {
+        let (may_trip, settled) = match (self, condition) {
+            // One success, and it is settled.
+            (Self::Streak(streak), _) => (alone && *streak > 0, *streak == 0),
+            (Self::Calls(window), TripOn::Window(rule)) => {
+                (rule_may_be_met(rule, window.tally, window.size), window.is_settled())
+            }
+            // Calls grow old in it, so that new ones always change something.
+            (Self::Time(window), TripOn::Window(rule)) => {
+                (rule_may_be_met(rule, window.sum, u32::MAX), false)
+            }
+            (Self::Average(average), TripOn::Average { threshold, .. }) => {
+                (average.below(threshold.as_basis_points()), average.is_settled())
+            }
+            // Items are made from the conditions, in their order.
+            _ => (true, false),
+        };
+        match (may_trip, settled) {
+            (true, _) => Lull::Matters,
+            (false, true) => Lull::Nothing,
+            (false, false) => Lull::Adds,
+        }
+    }
+
+    fn has_shape_of(&self, old: &Self) -> bool {
         match (self, old) {
             (Self::Calls(new), Self::Calls(old)) => new.size == old.size,
             (Self::Average(new), Self::Average(old)) => new.keep == old.keep,
@@ -235,7 +345,7 @@ impl Item {
     }
 
     /// How far it looks back, among items of one kind.
-    const fn knows(&self) -> u64 {
+    fn knows(&self) -> u64 {
         match self {
             Self::Calls(window) => window.tally.calls as u64,
             Self::Average(average) => average.keep,
@@ -247,12 +357,12 @@ impl Item {
     fn heir_of(&self, old: &Self) -> Option<Self> {
         match (self, old) {
             (Self::Streak(_), Self::Streak(streak)) => Some(Self::Streak(*streak)),
-            (Self::Calls(new), Self::Calls(old)) => Some(Self::Calls(new.heir_of(old))),
+            (Self::Calls(new), Self::Calls(old)) => Some(Self::Calls(new.heir_of(old).into())),
             (Self::Time(new), Self::Time(old)) => {
                 new.same_shape(old).then(|| Self::Time(old.clone()))
             }
             (Self::Average(new), Self::Average(old)) => {
-                Some(Self::Average(Average { value: old.value, ..*new }))
+                Some(Self::Average(Average { value: old.value, ..**new }.into()))
             }
             _ => None,
         }

@@ -89,7 +89,9 @@ fn successes_are_known_where_somebody_asked_for_them() {
     assert_eq!(of(CORE, false), None);
     assert_eq!(of(CORE, true), Some(3));
     assert_eq!(of(CORE.totals(true), false), Some(3));
-    assert_eq!(of(WINDOWED, false), Some(3));
+    assert_eq!(of(WINDOWED, false), None, "a full window of good calls takes in no more");
+    let over_time = Trip::failure_count(5, Window::over(secs(10)));
+    assert_eq!(of(CORE.trip(over_time), false), Some(3));
 }
 
 fn says(breaker: &CircuitBreaker, sentence: &str) {

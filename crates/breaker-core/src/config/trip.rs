@@ -153,11 +153,6 @@ impl Trip {
             .any(|condition| matches!(condition, TripOn::Window(rule) if rule.window.is_of_time()))
     }
 
-    /// Whether successes leave a trace in the evidence.
-    pub(crate) fn counts_successes(&self) -> bool {
-        self.conditions().any(|condition| matches!(condition, TripOn::Window(_)))
-    }
-
     /// The rate at which the first windowed condition opens.
     pub(crate) fn first_rule(&self) -> Option<&WindowRule> {
         self.conditions().find_map(|condition| match condition {

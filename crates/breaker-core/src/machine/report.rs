@@ -106,7 +106,7 @@ impl Machine {
             }),
             refused_in_state: self.refused_here,
             totals: self.totals,
-            successes_counted: config.totals || config.trip.counts_successes(),
+            successes_counted: config.counts_successes(),
             config_version: 0,
             config: *config,
             at: self.now,

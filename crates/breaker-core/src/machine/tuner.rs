@@ -13,7 +13,7 @@ use crate::config::{CircuitBreakerConfig, Span, Trip, Tuner, WindowRule};
 use crate::explain::Tuning;
 use crate::percent::Percent;
 use crate::state::Transitions;
-use crate::window::Tally;
+use crate::window::{Lull, Tally};
 
 /// A step of the tuner.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -85,6 +85,21 @@ impl Learnt {
         }
     }
 
+    /// The same as learning from this many successes one by one.
+    fn record_successes(&mut self, n: u32) {
+        for _ in 0..n {
+            if self.is_settled() {
+                return;
+            }
+            self.record(false);
+        }
+    }
+
+    /// Whether a success teaches nothing new: none fails, as near as rounding lets it come.
+    const fn is_settled(&self) -> bool {
+        self.calls == Self::MEMORY && self.baseline < Self::MEMORY as u64
+    }
+
     /// Where the threshold belongs, for a window of `n` calls.
     fn target(&self, n: u32) -> Percent {
         let usual = self.baseline as f64 / Self::ONE as f64;
@@ -152,6 +167,41 @@ impl Machine {
         }
     }
 
+    /// Learns from `n` successes that are in the evidence already, where each of them teaches.
+    pub(super) fn learn_successes(&mut self, n: u32) {
+        let learns = self.tunes();
+        if let Some(learnt) = self.learnt.as_mut().filter(|_| learns) {
+            learnt.record_successes(n);
+        }
+    }
+
+    /// Whether there is a tuner that learns nothing just now, but may from one of the next calls on.
+    pub(super) fn learns_nothing(&self, config: &CircuitBreakerConfig) -> bool {
+        self.tunes() && self.in_trouble(config)
+    }
+
+    /// What plain successes do to the evidence and the tuner, where `evidence` is what they do to
+    /// the evidence alone, and until when that stands.
+    pub(super) fn tuner_lull(
+        &self,
+        config: &CircuitBreakerConfig,
+        evidence: (Lull, Option<Tick>),
+    ) -> (Lull, Option<Tick>) {
+        let (lull, until) = evidence;
+        let Some(learnt) = self.learnt.filter(|_| self.tunes()) else { return evidence };
+        let settled = learnt.is_settled() && !self.in_trouble(config);
+        let least = if settled { Lull::Nothing } else { Lull::Adds };
+        // In a window of time the target moves as calls leave it.
+        let at_rest = settled
+            && self.watched(config).is_some_and(|(_, rule, _)| match rule.window.span {
+                Span::Calls(size) => learnt.step(size).is_none(),
+                Span::Time { .. } => false,
+            });
+        let look = learnt.next_look;
+        let until = if at_rest { until } else { Some(until.map_or(look, |end| end.min(look))) };
+        (lull.max(least), until)
+    }
+
     /// Lets the tuner decide, at each of its moments up to `until`; only while closed.
     pub(super) fn look(
         &mut self,
@@ -210,6 +260,12 @@ impl Machine {
         if what(old) != what(new) {
             self.learnt = Learnt::new(new, self.now);
         }
+    }
+
+    /// When the tuner decides next.
+    #[cfg(test)]
+    pub(super) fn next_look(&self) -> Option<Tick> {
+        self.learnt.map(|learnt| learnt.next_look)
     }
 
     /// Passes over what would have been decided up to `at`.

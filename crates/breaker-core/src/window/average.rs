@@ -23,6 +23,23 @@ impl Average {
         self.value = if value > Self::ONE { Self::ONE } else { value };
     }
 
+    /// Takes in this many successes.
+    pub(super) fn record_successes(&mut self, n: u32) {
+        for _ in 0..n {
+            if self.is_settled() {
+                return;
+            }
+            self.record(false);
+        }
+    }
+
+    /// Whether a success changes nothing: at one, or as near to it as rounding lets it come.
+    pub(super) fn is_settled(&self) -> bool {
+        let mut next = *self;
+        next.record(false);
+        next == *self
+    }
+
     pub(super) const fn below(&self, basis_points: u16) -> bool {
         self.value * 10_000 < (basis_points as u64) << 32
     }

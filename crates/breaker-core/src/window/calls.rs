@@ -37,6 +37,50 @@ impl CallWindow {
         set(&mut self.slow[word], bit, slow);
         self.tally.add(failed, slow);
         self.next = if self.next + 1 == self.size { 0 } else { self.next + 1 };
+        self.normalise();
+    }
+
+    /// Takes in this many successes that were not slow, a word at a time.
+    pub(super) fn record_successes(&mut self, n: u32) {
+        if n >= self.size {
+            self.clear();
+            self.tally.calls = self.size;
+            return;
+        }
+        let to_the_end = n.min(self.size - self.next);
+        self.erase(self.next, to_the_end);
+        self.erase(0, n - to_the_end);
+        self.tally.calls = (self.tally.calls + n).min(self.size);
+        self.next = (self.next + n) % self.size;
+        self.normalise();
+    }
+
+    /// Whether a success changes nothing: full, and all went well.
+    pub(super) const fn is_settled(&self) -> bool {
+        self.tally.calls == self.size && self.tally.failures == 0 && self.tally.slow == 0
+    }
+
+    /// A window in which all calls are alike has no beginning: let it begin at the front, so that
+    /// equal evidence compares equal.
+    const fn normalise(&mut self) {
+        if self.is_settled() {
+            self.next = 0;
+        }
+    }
+
+    /// Makes the `n` places from `from` on good calls; places that are empty are good already.
+    fn erase(&mut self, from: u32, n: u32) {
+        let (mut at, end) = (from, from + n);
+        while at < end {
+            let (word, bit) = ((at / 64) as usize, at % 64);
+            let here = (64 - bit).min(end - at);
+            let mask = u64::MAX >> (64 - here) << bit;
+            self.tally.failures -= (self.failed[word] & mask).count_ones();
+            self.tally.slow -= (self.slow[word] & mask).count_ones();
+            self.failed[word] &= !mask;
+            self.slow[word] &= !mask;
+            at += here;
+        }
     }
 
     pub(super) fn clear(&mut self) {

@@ -44,6 +44,21 @@ impl TimeWindow {
         }
     }
 
+    /// Takes in this many successes that were not slow.
+    pub(super) fn record_successes(&mut self, n: u32, now: Tick) {
+        self.advance(now);
+        let n = n.min(u32::MAX - self.sum.calls);
+        let slot = (self.newest % self.buckets.len() as u64) as usize;
+        self.buckets[slot].calls += n;
+        self.sum.calls += n;
+    }
+
+    /// The end of the bucket that `now` lies in: from then on calls may have left the window.
+    pub(super) const fn end_of_bucket(&self, now: Tick) -> Tick {
+        let next = now.as_nanos() / self.width + 1;
+        Tick::from_nanos(next.saturating_mul(self.width))
+    }
+
     pub(super) fn clear(&mut self) {
         self.buckets.fill(Tally::default());
         self.sum = Tally::default();
