@@ -4,7 +4,7 @@ mod common;
 
 use breaker_core::{
     CircuitBreaker, CircuitBreakerConfig, EventKind, ManualClock, Percent, Ramp, RampSpeed,
-    Recovery, State, StrategyKind, Trip, Tuner, Tuning, Window,
+    Recovery, Snapshot, State, Strategy, StrategyKind, Trip, Tuner, Tuning, Window,
 };
 use common::{CORE, Recorder, circuit, fail, secs, succeed};
 
@@ -232,6 +232,29 @@ fn a_frozen_tuner_moves_nothing() {
     breaker.thaw_tuner();
     assert_eq!(threshold_after(&breaker, &clock, 0), 4_000, "what was due meanwhile is not");
     assert_eq!(threshold_after(&breaker, &clock, 60), 3_000);
+}
+
+/// S-WIN-11, S-STRAT-02: what a strategy of the user's decided is not decided again.
+#[test]
+fn nothing_is_moved_while_a_strategy_of_the_users_decides() {
+    struct Undecided;
+    impl Strategy for Undecided {
+        fn open(&self, _: &Snapshot) -> bool {
+            false
+        }
+        fn close(&self, _: &Snapshot) -> bool {
+            false
+        }
+    }
+    let (breaker, clock) = learnt(TUNED);
+    let baseline = tuning(&breaker).baseline;
+    breaker.set_custom_strategy(Undecided);
+    succeed(&breaker, 1_000);
+    assert_eq!(tuning(&breaker).baseline, baseline);
+    assert_eq!(threshold_after(&breaker, &clock, 600), 5_000);
+    breaker.set_strategy(StrategyKind::Basic);
+    assert_eq!(threshold_after(&breaker, &clock, 0), 5_000);
+    assert_eq!(threshold_after(&breaker, &clock, 60), 4_000);
 }
 
 /// S-WIN-11: minimum, count, streak and slow calls are not the tuner's.

@@ -305,3 +305,20 @@ fn a_tuner_learns_from_successes_that_teach_the_evidence_nothing() {
     assert_eq!(done.adjustments().len(), 3);
     assert_eq!(machine.lull(&config), (Lull::Nothing, None));
 }
+
+#[test]
+fn successes_that_meet_a_tuned_threshold_are_no_lull() {
+    let trip = Trip::failure_rate(Percent::new(50), Window::last(20).min_calls(20));
+    let ops = [Op::Successes(200), Op::Wait(200_000)];
+    let World { mut machine, config } = World::tuned_after(trip, Tuner::Apply, false, &ops);
+    // Empty evidence, as after an outage; the threshold stays.
+    machine.evidence.clear();
+    let mut done = Transitions::new();
+    for _ in 0..5 {
+        let failure = Outcome::Failure(FailureKind::Internal);
+        machine.record(&config, failure, None, machine.now, &mut done);
+    }
+    assert_eq!(machine.lull(&config), (Lull::Matters, None), "5 of 20 are above 20 %");
+    machine.settle_successes(&config, 15, &mut done);
+    assert_eq!(machine.state(), State::Open);
+}
