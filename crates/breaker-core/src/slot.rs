@@ -223,7 +223,7 @@ impl Slot {
             let mut changes = Vec::new();
             let mut adjustments = done.adjustments().iter().peekable();
             for &transition in done.iter() {
-                while let Some(step) = adjustments.next_if(|step| step.at < transition.at) {
+                while let Some(step) = adjustments.next_if(|step| step.at <= transition.at) {
                     changes.push(EventKind::of_adjustment(step));
                 }
                 let order = core.machine.order_reason();

@@ -3,8 +3,8 @@
 mod common;
 
 use breaker_core::{
-    CircuitBreaker, CircuitBreakerConfig, EventKind, ManualClock, Percent, Ramp, RampSpeed,
-    Recovery, Snapshot, State, Strategy, StrategyKind, Trip, Tuner, Tuning, Window,
+    CircuitBreaker, CircuitBreakerConfig, EventKind, FailureKind, ManualClock, Percent, Ramp,
+    RampSpeed, Recovery, Snapshot, State, Strategy, StrategyKind, Trip, Tuner, Tuning, Window,
 };
 use common::{CORE, Recorder, circuit, fail, secs, succeed};
 
@@ -121,6 +121,32 @@ fn a_suggestion_changes_nothing() {
     assert_eq!(breaker.state(), State::Closed);
     fail(&breaker, 1);
     assert_eq!(breaker.state(), State::Open);
+}
+
+/// S-WIN-11, S-CORE-10: what happened first is told first.
+#[test]
+fn a_step_of_the_tuner_is_told_before_the_opening_that_it_caused() {
+    let (breaker, clock) = learnt(TUNED);
+    succeed(&breaker, 100);
+    fail(&breaker, 45);
+    let recorder = Recorder::on(&breaker);
+    let permit = breaker.try_acquire().unwrap();
+    clock.advance(secs(60));
+    permit.failure(FailureKind::Internal);
+    let changes = recorder.take();
+    assert!(matches!(changes[0], EventKind::ThresholdChanged { .. }), "{changes:?}");
+    assert!(matches!(changes[1], EventKind::StateChanged { .. }), "{changes:?}");
+}
+
+/// S-WIN-11: the minutes are those of the circuit, not of its clock.
+#[test]
+fn the_first_minute_begins_with_the_circuit() {
+    let clock = ManualClock::new();
+    clock.advance(secs(1_030));
+    let breaker = CircuitBreaker::with_clock(TUNED, clock.clone());
+    succeed(&breaker, 200);
+    assert_eq!(threshold_after(&breaker, &clock, 59), 5_000);
+    assert_eq!(threshold_after(&breaker, &clock, 1), 4_000);
 }
 
 /// S-WIN-11: not learnt as the norm, however long it lasts.
