@@ -1,5 +1,6 @@
 //! The configuration of a circuit: plain data whose leaves cannot be wrong.
 
+mod cusum;
 mod errors;
 mod profile;
 mod recovery;
@@ -15,6 +16,7 @@ use crate::outcome::{CountAs, Counted, FailureKind};
 use crate::pace::Pace;
 use crate::percent::Percent;
 
+pub use cusum::Cusum;
 pub use errors::{ConfigError, ConfigErrors};
 pub use profile::StrategyKind;
 pub(crate) use recovery::Verdict;

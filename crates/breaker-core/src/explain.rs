@@ -52,6 +52,14 @@ pub struct Snapshot {
     pub slow_rate: Option<f64>,
     /// The moving average of successes, where one is kept.
     pub success_average: Option<f64>,
+    pub(crate) averages: [Option<f64>; Trip::MAX_CONDITIONS],
+    /// The score of the failures as a share of its threshold, where a
+    /// [`Cusum`](crate::Cusum) is kept: 0.0 while all is well, above 1.0 the circuit opens.
+    pub failure_score: Option<f64>,
+    pub(crate) scores: [Option<f64>; Trip::MAX_CONDITIONS],
+    /// How long ago the failures began of which that score tells: when the first of them ended.
+    /// `None` while it is zero, and before the first failure after a recovery.
+    pub since_onset: Option<Duration>,
     /// Failures in a row, where they are counted.
     pub consecutive_failures: Option<u32>,
     /// Openings since the circuit was last closed.
@@ -197,10 +205,10 @@ impl Snapshot {
         let mut link = ':';
         // The first failure rate is the one that is tuned.
         let mut tuning = self.tuning;
-        for (condition, tally) in self.config.trip.conditions().zip(self.tallies) {
+        for (i, condition) in self.config.trip.conditions().enumerate() {
             write!(text, "{link} ")?;
             link = ',';
-            let Tally { calls, failures, slow } = tally;
+            let Tally { calls, failures, slow } = self.tallies[i];
             match condition {
                 TripOn::Consecutive(threshold) => {
                     write!(text, "{failures} of {threshold} failures in a row")?;
@@ -226,8 +234,15 @@ impl Snapshot {
                     }
                 }
                 TripOn::Average { threshold, .. } => {
-                    let average = self.success_average.unwrap_or(1.0) * 100.0;
+                    let average = self.averages[i].unwrap_or(1.0) * 100.0;
                     write!(text, "successes average {average:.1} % (opens below {threshold})")?;
+                }
+                TripOn::Score(_) => {
+                    let score = self.scores[i].unwrap_or(0.0) * 100.0;
+                    write!(text, "failure score {score:.0} % (opens above 100 %)")?;
+                    if calls > 0 {
+                        write!(text, ", {failures} of {calls} calls failed")?;
+                    }
                 }
             }
         }

@@ -29,7 +29,7 @@ pub use call::CallError;
 pub use clock::TokioClock;
 pub use clock::{Clock, ManualClock, MonotonicClock, Tick};
 pub use config::{
-    CircuitBreakerConfig, ConfigError, ConfigErrors, OnDrop, OnRelapse, OnStayElapsed, Ramp,
+    CircuitBreakerConfig, ConfigError, ConfigErrors, Cusum, OnDrop, OnRelapse, OnStayElapsed, Ramp,
     RampSpeed, Recovery, StrategyKind, Trials, Trip, Tuner, Value, Window,
 };
 pub use events::{Change, Events, Next};

@@ -262,7 +262,10 @@ impl Machine {
         if matches!(why, Why::TrialsSucceeded | Why::RampCompleted | Why::Strategy) {
             self.outages.end(at);
         }
-        self.evidence.clear();
+        match why {
+            Why::Reset => self.evidence.clear(),
+            _ => self.evidence.rearm(),
+        }
         self.evidence.advance(at);
         self.openings = 0;
         self.cause = None;

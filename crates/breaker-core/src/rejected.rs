@@ -65,6 +65,8 @@ pub enum Condition {
     SlowCallRate,
     /// The moving average of successes fell below its threshold.
     SuccessAverage,
+    /// The score of the failures rose above its threshold.
+    FailureScore,
     /// A strategy of the user's said so.
     Strategy,
     /// A trial failed.
@@ -89,6 +91,7 @@ impl Condition {
             Self::FailureRate => "failure_rate",
             Self::SlowCallRate => "slow_call_rate",
             Self::SuccessAverage => "success_average",
+            Self::FailureScore => "failure_score",
             Self::Strategy => "strategy",
             Self::TrialFailed => "trial_failed",
             Self::StayElapsed => "half_open_stay_elapsed",
@@ -104,7 +107,7 @@ impl fmt::Display for Cause {
         let Self { bad, calls, .. } = self;
         match self.condition {
             Condition::ConsecutiveFailures => write!(f, "{bad} calls in a row failed"),
-            Condition::FailureCount | Condition::FailureRate => {
+            Condition::FailureCount | Condition::FailureRate | Condition::FailureScore => {
                 write!(f, "{bad} of {calls} calls failed")
             }
             Condition::SlowCallRate => write!(f, "{bad} of {calls} calls were slow"),

@@ -8,7 +8,7 @@ use breaker_core::{CircuitBreaker, CircuitBreakerConfig, ManualClock, State, Val
 use common::secs;
 use proptest::prelude::*;
 
-const FIELDS: [&str; 38] = [
+const FIELDS: [&str; 42] = [
     "name",
     "strategy",
     "consecutive_failures",
@@ -17,6 +17,10 @@ const FIELDS: [&str; 38] = [
     "slow_call_rate",
     "success_average",
     "success_average_calls",
+    "cusum",
+    "cusum_healthy_rate",
+    "cusum_failing_rate",
+    "cusum_threshold",
     "window",
     "buckets",
     "min_calls",
@@ -49,8 +53,9 @@ const FIELDS: [&str; 38] = [
     "colour",
 ];
 
-const WORDS: [&str; 24] = [
+const WORDS: [&str; 25] = [
     "off",
+    "hard",
     "basic",
     "gradual",
     "adaptive",

@@ -6,7 +6,7 @@ use std::panic::catch_unwind;
 use std::time::Duration;
 
 use breaker_core::{
-    CircuitBreakerConfig, CountAs, Counted, FailureKind, Jitter, Name, OnDrop, OnRelapse,
+    CircuitBreakerConfig, CountAs, Counted, Cusum, FailureKind, Jitter, Name, OnDrop, OnRelapse,
     OnStayElapsed, Pace, Percent, Ramp, RampSpeed, Recovery, StrategyKind, Trials, Trip, Window,
 };
 use common::{CORE, millis, secs};
@@ -38,6 +38,8 @@ fn threat_t12_setters_name_the_field_and_what_is_allowed() {
     let outages = "outage_history lies in 3..=256";
     let entries = "a schedule has 1..=64 entries";
     let factor = "the factor of a pace lies in 1.0..=10.0";
+    let rates = "cusum rates lie between 0 % and 100 %, both excluded";
+    let h = "the threshold of a cusum lies in 0.1..=100";
     let table: &[Setter] = &[
         (|| drop(Trip::consecutive(0)), consecutive),
         (|| drop(CORE.outage_history(2)), outages),
@@ -69,6 +71,15 @@ fn threat_t12_setters_name_the_field_and_what_is_allowed() {
             || drop(Window::last(10).min_calls(11)),
             "min_calls is not above the window's size: it could never trip",
         ),
+        (|| drop(Cusum::between(ZERO, HALF)), rates),
+        (|| drop(Cusum::between(HALF, Percent::FULL)), rates),
+        (
+            || drop(Cusum::between(HALF, HALF)),
+            "the healthy rate of a cusum is below the failing one",
+        ),
+        (|| drop(Cusum::hard().threshold(0.09)), h),
+        (|| drop(Cusum::hard().threshold(100.1)), h),
+        (|| drop(Cusum::hard().threshold(f64::NAN)), h),
         (|| drop(Trials::new(0)), permitted),
         (|| drop(Trials::new(10_001)), permitted),
         (|| drop(CircuitBreakerConfig::new().permitted_calls(0)), permitted),
@@ -149,6 +160,9 @@ fn the_borders_of_each_range_are_allowed() {
     let _ = CircuitBreakerConfig::new().named(&"x".repeat(63));
     let _ = Trip::any(&[Trip::consecutive(1); 4]);
     let _ = (CORE.outage_history(3), CORE.outage_history(256));
+    let _ = Cusum::between(Percent::basis_points(1), Percent::basis_points(9_999)).threshold(0.1);
+    let _ = Cusum::between(Percent::basis_points(9_998), Percent::basis_points(9_999));
+    let _ = Cusum::hard().threshold(100.0);
 }
 
 /// The settings of chapter 22, as values.

@@ -28,6 +28,12 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("failure_rate", "50", "a fraction in 0..=1, without 0"),
     ("slow_call_rate", "1.5", "a fraction in 0..=1, without 0"),
     ("success_average", "nan", "a fraction in 0..=1, without 0"),
+    ("cusum", "\"soft\"", "one of off, hard, classic, early_warning"),
+    ("cusum", "0.5", "one of off, hard, classic, early_warning"),
+    ("cusum_healthy_rate", "0", "a fraction in 0..1, without 0 and 1"),
+    ("cusum_failing_rate", "1.0", "a fraction in 0..1, without 0 and 1"),
+    ("cusum_threshold", "0.09", "a number in 0.1..=100.0"),
+    ("cusum_threshold", "nan", "a number in 0.1..=100.0"),
     ("window", "0", "a whole number in 1..=65536"),
     ("window", "65537", "a whole number in 1..=65536"),
     ("window", "true", "a whole number in 1..=65536"),
@@ -88,7 +94,11 @@ fn threat_t12_every_wrong_value_is_named_with_what_is_allowed() {
     for (table, strategy) in [(WRONG, ""), (WRONG_RAMP, "strategy = \"gradual\"\n")] {
         for &(field, value, allowed) in table {
             let windowed = ["window", "buckets", "min_calls"].contains(&field);
-            let condition = if windowed { "failure_rate = 0.5\n" } else { "" };
+            let condition = match field {
+                _ if windowed => "failure_rate = 0.5\n",
+                _ if field.starts_with("cusum_") => "cusum = \"hard\"\n",
+                _ => "",
+            };
             let text = format!("{strategy}{condition}{field} = {value}");
             let Err(errors) = from_toml(&text) else { panic!("accepted: {text}") };
             let all: Vec<&ConfigError> = errors.iter().collect();

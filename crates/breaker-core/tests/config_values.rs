@@ -7,7 +7,7 @@ mod common;
 use std::time::Duration;
 
 use breaker_core::{
-    CircuitBreakerConfig, ConfigError, ConfigErrors, Counted, FailureKind, Jitter, OnDrop,
+    CircuitBreakerConfig, ConfigError, ConfigErrors, Counted, Cusum, FailureKind, Jitter, OnDrop,
     OnRelapse, OnStayElapsed, Pace, Percent, Ramp, RampSpeed, Recovery, StrategyKind, Trials, Trip,
     Tuner, Value, Window,
 };
@@ -91,6 +91,10 @@ fn contradictions_name_both_fields() {
         ("schedule = [\"1s\"]\nopen_period = \"1s\"", "open_period", "schedule"),
         ("window = 10", "window", "failure_rate"),
         ("success_average_calls = 10", "success_average_calls", "success_average"),
+        ("cusum_threshold = 7", "cusum_threshold", "cusum"),
+        ("cusum = \"off\"\ncusum_failing_rate = 0.5", "cusum_failing_rate", "cusum"),
+        ("cusum = \"hard\"\ncusum_healthy_rate = 0.95", "cusum_healthy_rate", "cusum_failing_rate"),
+        ("cusum = \"hard\"\ncusum_failing_rate = 0.2", "cusum_failing_rate", "cusum_healthy_rate"),
         ("consecutive_failures = \"off\"", "consecutive_failures", "failure_rate"),
         ("verdict = \"rate\"\nsuccess_threshold = 1", "success_threshold", "verdict"),
         ("trial_failure_rate = 0.5", "trial_failure_rate", "verdict"),
@@ -125,6 +129,8 @@ fn a_wrong_value_causes_no_contradictions() {
         "strategy = \"gradul\"\nbase_share = 0.2",
         "verdict = \"rat\"\ntrial_failure_rate = 0.5",
         "success_average = 2\nsuccess_average_calls = 10",
+        "cusum = \"harder\"\ncusum_threshold = 3",
+        "cusum = \"hard\"\ncusum_healthy_rate = 2\ncusum_failing_rate = 0.1",
     ] {
         assert_eq!(problems(text).len(), 1, "{text}: {:?}", problems(text));
     }
@@ -232,6 +238,17 @@ fn a_full_configuration_is_what_the_setters_make() {
         .tuner(Tuner::Suggest)
         .outage_history(32);
     assert_eq!(read.unwrap(), made);
+}
+
+/// S-CORE-16: a cumulative sum, by a preset that is changed.
+#[test]
+fn a_cusum_is_read_from_its_preset_and_what_differs() {
+    let read = from_toml(
+        "consecutive_failures = \"off\"\ncusum = \"classic\"\ncusum_healthy_rate = 0.01\n\
+         cusum_failing_rate = 0.125\ncusum_threshold = 9.5",
+    );
+    let cusum = Cusum::between(Percent::new(1), Percent::basis_points(1_250)).threshold(9.5);
+    assert_eq!(read.unwrap(), CircuitBreakerConfig::new().trip(Trip::cusum(cusum)));
 }
 
 /// S-STRAT-07: the strategies by name, with their own fields, and their defaults where a field

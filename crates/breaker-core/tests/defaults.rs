@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use breaker_core::{
-    Chance, CircuitBreakerConfig, CircuitBreakers, CountAs, Counted, FailureKind, Jitter, OnDrop,
-    OnRelapse, OnStayElapsed, Pace, Percent, Ramp, RampSpeed, Recovery, Snapshot, Strategy,
+    Chance, CircuitBreakerConfig, CircuitBreakers, CountAs, Counted, Cusum, FailureKind, Jitter,
+    OnDrop, OnRelapse, OnStayElapsed, Pace, Percent, Ramp, RampSpeed, Recovery, Snapshot, Strategy,
     StrategyKind, Trials, Trip, Tuner, Window,
 };
 use common::{CORE, circuit, half_open, millis, secs};
@@ -57,6 +57,17 @@ fn each_setter_of_a_ramp_has_its_documented_default() {
         (OnRelapse::default(), RampSpeed::default()),
         (OnRelapse::StepBack, RampSpeed::Fixed)
     );
+}
+
+/// The hypotheses of a cumulative sum, as they are documented.
+#[test]
+fn each_preset_of_a_cusum_has_its_documented_figures() {
+    let between = |healthy, failing| {
+        Cusum::between(Percent::new(healthy), Percent::new(failing)).threshold(7.0)
+    };
+    assert_eq!(Cusum::hard(), between(35, 95));
+    assert_eq!(Cusum::classic(), between(10, 50));
+    assert_eq!(Cusum::early_warning(), between(2, 20));
 }
 
 /// S-WIN-01, S-WIN-02: rates are judged from 5 calls on, or from as many as there are; a time
@@ -172,6 +183,14 @@ mod written {
         ("failure_rate = 0.5\nwindow = '30s'", "buckets", "10", "15"),
         ("failure_rate = 0.5\nwindow = '30s'", "min_calls", "5", "6"),
         ("success_average = 0.5", "success_average_calls", "100", "99"),
+        ("", "cusum", "'off'", "'hard'"),
+        ("cusum = 'hard'", "cusum_healthy_rate", "0.35", "0.3"),
+        ("cusum = 'hard'", "cusum_failing_rate", "0.95", "0.9"),
+        ("cusum = 'hard'", "cusum_threshold", "7.0", "6.5"),
+        ("cusum = 'classic'", "cusum_healthy_rate", "0.1", "0.2"),
+        ("cusum = 'classic'", "cusum_failing_rate", "0.5", "0.6"),
+        ("cusum = 'early_warning'", "cusum_healthy_rate", "0.02", "0.03"),
+        ("cusum = 'early_warning'", "cusum_failing_rate", "0.2", "0.3"),
         ("", "slow_call_duration", "'10s'", "'9s'"),
         ("", "open_period", "'60s'", "'59s'"),
         ("", "open_period_factor", "2.0", "1.5"),

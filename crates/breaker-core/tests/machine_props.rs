@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use breaker_core::machine::{Machine, Ticket};
 use breaker_core::{
-    Chance, CircuitBreakerConfig, FailureKind, GateVerdict, OnDrop, OnStayElapsed, Outcome,
+    Chance, CircuitBreakerConfig, Cusum, FailureKind, GateVerdict, OnDrop, OnStayElapsed, Outcome,
     Override, Pace, Percent, Ramp, RampSpeed, Recovery, Saved, State, StrategyKind, Tick, Totals,
     Transitions, Trials, Trip, Why, Window,
 };
@@ -81,7 +81,7 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 /// Configurations, and how many trials each permits.
-fn configs() -> [(CircuitBreakerConfig, u32); 8] {
+fn configs() -> [(CircuitBreakerConfig, u32); 9] {
     let half = Percent::new(50);
     let base = CircuitBreakerConfig::new().open_period(Pace::exponential(Duration::from_secs(2)));
     let by = |trials: Trials| base.recovery(Recovery::Trials(trials));
@@ -91,6 +91,7 @@ fn configs() -> [(CircuitBreakerConfig, u32); 8] {
         (CircuitBreakerConfig::new(), 3),
         (CircuitBreakerConfig::http_client(), 5),
         (base.strategy(StrategyKind::Adaptive), u32::MAX),
+        (base.trip(Trip::cusum(Cusum::classic())), 3),
         (base.trip(Trip::consecutive(1)).permitted_calls(1).on_drop(OnDrop::Failure), 1),
         (by(Trials::new(4).by_rate(half).slow_rate(half)), 4),
         (by(Trials::new(9).successes(2).on_stay_elapsed(OnStayElapsed::Close)), 9),
@@ -239,7 +240,7 @@ proptest! {
     /// its own for each, never more trials than permitted, books that add up, and no wedge.
     #[test]
     fn threat_t10_and_t15_the_rules_hold_whatever_happens(
-        start in 0..8_usize,
+        start in 0..9_usize,
         ops in prop::collection::vec(op(), 0..200),
         at_the_end in any::<bool>(),
     ) {
@@ -282,7 +283,7 @@ proptest! {
     /// S-CORE-10: the state does not depend on who looked in between.
     #[test]
     fn looking_changes_nothing(
-        start in 0..8_usize,
+        start in 0..9_usize,
         ops in prop::collection::vec(op(), 0..100),
         looks in prop::collection::vec(any::<bool>(), 100),
     ) {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use allocation_counter::{AllocationInfo, measure};
 use http::{Request, Response};
 use portcullis_breaker::breaker_core::{
-    FailureKind, Percent, Reason, Recovery, Rejected, State, Trials, Trip, Window,
+    Cusum, FailureKind, Percent, Reason, Recovery, Rejected, State, Trials, Trip, Window,
 };
 use portcullis_breaker::{CircuitBreaker, CircuitBreakerConfig, CircuitBreakerLayer};
 use tower_layer::Layer as _;
@@ -101,6 +101,7 @@ fn a_success_allocates_nothing_whatever_the_evidence() {
         Trip::failure_rate(rate, Window::over(std::time::Duration::from_secs(10))),
         Trip::slow_rate(rate, Window::last(100)),
         Trip::success_average(rate, 100),
+        Trip::cusum(Cusum::hard()),
         Trip::consecutive(5).or(Trip::failure_rate(rate, Window::last(100))),
     ];
     for trip in trips {

@@ -6,7 +6,7 @@ pub use breaker_core::TokioClock;
 pub use breaker_core::{
     AsError, CallError, Cause, Chance, Change, CircuitBreaker, CircuitBreakerConfig,
     CircuitBreakers, Classify, Clock, Condition, ConfigError, ConfigErrors, CountAs, Counted,
-    DependencyGate, ErrorsAreFailures, Event, EventKind, Events, FailureKind, GateVerdict,
+    Cusum, DependencyGate, ErrorsAreFailures, Event, EventKind, Events, FailureKind, GateVerdict,
     IllegalTransition, Interest, Jitter, Key, ManualClock, MonotonicClock, Name, Next, Observe,
     OnDrop, OnRelapse, OnStayElapsed, Order, Outcome, Override, Pace, PanicGuard, Percent, Permit,
     Ramp, RampSpeed, Reason, Recovery, RecoveryEstimate, RecoveryInterval, Refuse, Rejected, Saved,

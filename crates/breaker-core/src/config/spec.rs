@@ -21,10 +21,12 @@ impl CircuitBreakerConfig {
     ///
     /// The fields are those of the setters: `name`, `strategy`, `consecutive_failures`,
     /// `failure_count`, `failure_rate`, `slow_call_rate`, `success_average`,
-    /// `success_average_calls`, `window` (calls, or a duration), `buckets`, `min_calls`,
-    /// `slow_call_duration`, `open_period`, `open_period_factor`, `open_period_cap`, `jitter`,
-    /// `schedule`, `permitted_calls`, `success_threshold`, `verdict`, `trial_failure_rate`,
-    /// `trial_slow_rate`, `max_half_open_stay`, `on_stay_elapsed`, `base_share`, `share_step`,
+    /// `success_average_calls`, `cusum` (`hard`, `classic` or `early_warning`),
+    /// `cusum_healthy_rate`, `cusum_failing_rate`, `cusum_threshold` (in place of the preset's),
+    /// `window` (calls, or a duration), `buckets`, `min_calls`, `slow_call_duration`,
+    /// `open_period`, `open_period_factor`, `open_period_cap`, `jitter`, `schedule`,
+    /// `permitted_calls`, `success_threshold`, `verdict`, `trial_failure_rate`, `trial_slow_rate`,
+    /// `max_half_open_stay`, `on_stay_elapsed`, `base_share`, `share_step`,
     /// `recovery_error_rate`, `min_step_time`, `on_relapse`, `ramp_speed`, `on_drop`, `enforce`,
     /// `open_refusal_share`, `count_as`, `totals`, `tuner`, `outage_history`. Durations are texts with a unit (`"250ms"`;
     /// ns, us, ms, s, m, h, d), shares are fractions in 0..=1, and a trip condition is switched

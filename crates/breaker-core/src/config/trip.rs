@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Cusum;
 use crate::percent::Percent;
 
 /// When a circuit opens: up to four conditions, any of which is enough.
@@ -25,6 +26,7 @@ pub(crate) enum TripOn {
     Consecutive(u32),
     Window(WindowRule),
     Average { threshold: Percent, calls: u32 },
+    Score(Cusum),
 }
 
 /// Thresholds over one window: any of them is enough.
@@ -103,6 +105,12 @@ impl Trip {
             "success_average_calls lies in 1..=1000000"
         );
         Self::of(TripOn::Average { threshold, calls })
+    }
+
+    /// Opens when the calls have said enough against the callee: when their score, a cumulative
+    /// sum, is above its threshold; see [`Cusum`].
+    pub const fn cusum(cusum: Cusum) -> Self {
+        Self::of(TripOn::Score(cusum))
     }
 
     /// Any of these is enough.

@@ -61,6 +61,7 @@ impl Machine {
     pub fn snapshot(&self, config: &CircuitBreakerConfig) -> Snapshot {
         let tally = self.tally();
         let rule = config.trip.first_rule();
+        let (averages, scores) = (self.evidence.averages(), self.evidence.scores());
         let mut time_in_state = self.spent;
         let stay = self.now.since(self.since);
         let present = &mut time_in_state[self.state().index()];
@@ -83,7 +84,11 @@ impl Machine {
             gated: false,
             failure_rate: tally.failure_rate(),
             slow_rate: tally.slow_rate(),
-            success_average: self.evidence.average(),
+            success_average: averages.into_iter().flatten().next(),
+            averages,
+            failure_score: scores.into_iter().flatten().next(),
+            scores,
+            since_onset: self.evidence.onset().map(|onset| self.now.since(onset)),
             consecutive_failures: self.evidence.streak(),
             consecutive_openings: self.openings,
             cause: self.cause,
@@ -120,10 +125,7 @@ impl Machine {
         match &self.phase {
             Phase::HalfOpen(half_open) => half_open.tally(),
             Phase::Open { .. } => self.opened_by,
-            Phase::Closed => self.evidence.tally().unwrap_or_else(|| {
-                let streak = self.evidence.streak().unwrap_or(0);
-                Tally { calls: streak, failures: streak, slow: 0 }
-            }),
+            Phase::Closed => self.evidence.tally(),
         }
     }
 

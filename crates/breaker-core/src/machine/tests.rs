@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::walk::{SECOND, walk};
 use crate::config::{
-    CircuitBreakerConfig, OnRelapse, OnStayElapsed, Ramp, Recovery, Trials, Trip, Window,
+    CircuitBreakerConfig, Cusum, OnRelapse, OnStayElapsed, Ramp, Recovery, Trials, Trip, Window,
 };
 use crate::pace::{Jitter, Pace};
 use crate::percent::Percent;
@@ -53,6 +53,13 @@ fn two_trials_that_close_when_they_take_too_long() {
 fn a_window_of_three_calls_and_a_verdict_by_rate() {
     let trip = Trip::failure_rate(HALF, Window::last(3).min_calls(2));
     seen("window of three", 2, &[by(Trials::new(2).by_rate(HALF)).trip(trip)]);
+}
+
+#[test]
+fn a_score_that_is_above_its_threshold_after_two_failures() {
+    // A failure adds what a success takes off, so that few scores are possible.
+    let cusum = Cusum::between(Percent::new(20), Percent::new(80)).threshold(2.5);
+    seen("score", 2, &[by(Trials::new(1)).trip(Trip::cusum(cusum))]);
 }
 
 #[test]

@@ -69,9 +69,9 @@ impl World {
             (*state, until.map(|until| until.since(machine.now)))
         });
         // Under orders a streak grows without end; beyond the threshold all are alike.
-        let evidence = match (machine.evidence.tally(), machine.evidence.streak()) {
-            (None, Some(streak)) => Err(streak.min(2)),
-            _ => Ok(machine.evidence.clone()),
+        let evidence = match machine.evidence.lone_streak() {
+            Some(streak) => Err(streak.min(2)),
+            None => Ok(machine.evidence.without_figures()),
         };
         let mut out: Vec<_> = self.out.iter().map(|ticket| self.kind(*ticket)).collect();
         out.sort_unstable();

@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use super::calls::CallWindow;
+use super::time::TimeWindow;
 use super::*;
 
 proptest! {

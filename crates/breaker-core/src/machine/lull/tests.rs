@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Trip, Tuner, Window};
+use crate::config::{Cusum, Trip, Tuner, Window};
 use crate::machine::Override;
 use crate::outcome::FailureKind;
 use crate::pace::Chance;
@@ -47,6 +47,11 @@ fn condition() -> impl Strategy<Value = Trip> {
             crate::config::Span::Time { .. } => Trip::failure_count(count, window),
         }),
         (rate, 1..=30_u32).prop_map(|(rate, calls)| Trip::success_average(rate, calls)),
+        (1..9_999_u16, any::<u16>(), 1..=120_u32).prop_map(|(low, high, h)| {
+            let high = low + 1 + high % (9_999 - low);
+            let rates = [low, high].map(Percent::basis_points);
+            Trip::cusum(Cusum::between(rates[0], rates[1]).threshold(f64::from(h) / 10.0))
+        }),
     ]
 }
 
@@ -242,6 +247,12 @@ fn each_kind_of_evidence_comes_to_rest_as_soon_as_it_can() {
     assert_eq!(lull_of(average, ""), Lull::Nothing);
     assert_eq!(lull_of(average, "F"), Lull::Adds);
     assert_eq!(lull_of(average, &format!("F{}", "S".repeat(60))), Lull::Nothing);
+    let score = Trip::cusum(Cusum::classic());
+    assert_eq!(lull_of(score, ""), Lull::Nothing);
+    assert_eq!(lull_of(score, "F"), Lull::Matters, "a few successes more, and it is at rest");
+    assert_eq!(lull_of(score, "FSSS"), Lull::Nothing);
+    let patient = Trip::cusum(Cusum::early_warning());
+    assert_eq!(lull_of(patient, "FF"), Lull::Adds, "22 successes are not a few");
     let over_time = Trip::failure_rate(HALF, Window::over(Duration::from_secs(10)));
     assert_eq!(lull_of(over_time, "SSSSS"), Lull::Adds);
 }
@@ -267,11 +278,15 @@ fn a_time_window_answers_until_its_newest_bucket_ends() {
 #[test]
 fn evidence_that_meets_a_new_threshold_already_is_no_lull() {
     let average = |percent| Trip::success_average(Percent::new(percent), 10);
-    let ops = [Op::Call { failed: true, slow: false }, Op::Reconfigure(average(99))];
-    let World { mut machine, config } = World::after(average(50), false, &ops);
-    assert_eq!(machine.lull(&config), (Lull::Matters, None));
-    machine.settle_successes(&config, 1, &mut Transitions::new());
-    assert_eq!(machine.state(), State::Open);
+    let score = |h| Trip::cusum(Cusum::early_warning().threshold(h));
+    for (before, after) in [(average(50), average(99)), (score(50.0), score(2.0))] {
+        let failure = Op::Call { failed: true, slow: false };
+        let ops = [failure.clone(), failure.clone(), failure, Op::Reconfigure(after)];
+        let World { mut machine, config } = World::after(before, false, &ops);
+        assert_eq!(machine.lull(&config), (Lull::Matters, None));
+        machine.settle_successes(&config, 1, &mut Transitions::new());
+        assert_eq!(machine.state(), State::Open);
+    }
 }
 
 #[test]
