@@ -8,6 +8,7 @@ mod recovery;
 mod spec;
 mod trickle;
 mod trip;
+mod tuner;
 mod value;
 
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub use recovery::{OnStayElapsed, Recovery, Trials};
 pub use trickle::Trickle;
 pub(crate) use trip::{Span, TripOn, WindowRule};
 pub use trip::{Trip, Window};
+pub use tuner::Tuner;
 pub use value::Value;
 
 /// What a circuit does, in numbers: when it opens, for how long, and how it closes again.
@@ -51,6 +53,7 @@ pub struct CircuitBreakerConfig {
     pub(crate) name: Name,
     pub(crate) strategy: StrategyKind,
     pub(crate) trip: Trip,
+    pub(crate) tuner: Tuner,
     pub(crate) slow_call_duration: Duration,
     pub(crate) open_period: Pace,
     pub(crate) recovery: Recovery,
@@ -59,6 +62,7 @@ pub struct CircuitBreakerConfig {
     pub(crate) open_refusal_share: Percent,
     pub(crate) count_as: CountAs,
     pub(crate) totals: bool,
+    pub(crate) outage_history: u16,
 }
 
 /// What a call says that was dropped before it ended.
@@ -82,6 +86,7 @@ impl CircuitBreakerConfig {
             name: Name::new("circuit"),
             strategy: StrategyKind::Basic,
             trip: Trip::consecutive(5),
+            tuner: Tuner::Off,
             slow_call_duration: Duration::from_secs(10),
             open_period: Pace::exponential(Duration::from_secs(60)),
             recovery: Recovery::Trials(Trials::new(3)),
@@ -90,6 +95,7 @@ impl CircuitBreakerConfig {
             open_refusal_share: Percent::FULL,
             count_as: CountAs::new(),
             totals: false,
+            outage_history: 16,
         }
     }
 
@@ -102,9 +108,10 @@ impl CircuitBreakerConfig {
         self
     }
 
-    /// Takes trip conditions and recovery from a strategy of the family; default
-    /// [`StrategyKind::Basic`].
+    /// Takes trip conditions and recovery from a strategy of the family, and from the adaptive one
+    /// the tuner; default [`StrategyKind::Basic`].
     pub const fn strategy(mut self, kind: StrategyKind) -> Self {
+        self.tuner = self.tuner.under(self.strategy, kind);
         self.strategy = kind;
         self.trip = kind.trip();
         self.recovery = kind.recovery();
@@ -114,6 +121,13 @@ impl CircuitBreakerConfig {
     /// When the circuit opens; default 5 consecutive failures.
     pub const fn trip(mut self, trip: Trip) -> Self {
         self.trip = trip;
+        self
+    }
+
+    /// Whether the threshold of the failure rate follows what is usual; default [`Tuner::Off`].
+    /// Without a failure rate there is nothing to tune.
+    pub const fn tuner(mut self, tuner: Tuner) -> Self {
+        self.tuner = tuner;
         self
     }
 
@@ -196,6 +210,17 @@ impl CircuitBreakerConfig {
         self
     }
 
+    /// From how many past outages the next recovery is estimated; default 16. Each takes four
+    /// bytes, from its end on.
+    ///
+    /// # Panics
+    /// When `outages` lies outside 3..=256.
+    pub const fn outage_history(mut self, outages: u16) -> Self {
+        assert!(outages >= 3 && outages <= 256, "outage_history lies in 3..=256");
+        self.outage_history = outages;
+        self
+    }
+
     /// The name of the circuit.
     #[must_use]
     pub const fn name(&self) -> &Name {
@@ -219,9 +244,9 @@ impl CircuitBreakerConfig {
         by_trials || self.trip.judges_slow_calls()
     }
 
-    /// Whether evidence needs to know when a call ended.
+    /// Whether evidence, or the tuner, needs to know when a call ended.
     pub(crate) fn judges_by_time(&self) -> bool {
-        self.trip.judges_by_time()
+        self.trip.judges_by_time() || self.tuned().is_some()
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a circuit knows about itself: [`Snapshot`] in figures, [`Snapshot::explain`] in a sentence.
 
+mod learnt;
+
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +14,8 @@ use crate::percent::Percent;
 use crate::rejected::Cause;
 use crate::state::{State, Totals};
 use crate::window::Tally;
+
+pub use learnt::{RecoveryEstimate, RecoveryInterval, Tuning};
 
 /// All figures of a circuit at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,6 +74,10 @@ pub struct Snapshot {
     pub cause: Option<Cause>,
     /// What is left of the open period, or until the next probe is due.
     pub remaining: Option<Duration>,
+    /// What past outages say about the present one; `None` before three have ended.
+    pub recovery: Option<RecoveryEstimate>,
+    /// What the tuner of the failure rate does; `None` where it is off or has nothing to tune.
+    pub tuning: Option<Tuning>,
     /// How long ago a call last failed.
     pub since_failure: Option<Duration>,
     /// Probes that have failed since the circuit opened.
@@ -214,6 +222,8 @@ impl Snapshot {
             return write!(text, ": {failures} of {calls} calls failed; {strategy:?} decides");
         }
         let mut link = ':';
+        // The first failure rate is the one that is tuned.
+        let mut tuning = self.tuning;
         for (i, condition) in self.config.trip.conditions().enumerate() {
             write!(text, "{link} ")?;
             link = ',';
@@ -237,7 +247,12 @@ impl Snapshot {
                         _ => {}
                     }
                     if let Some(rate) = rule.failure_rate {
-                        write!(text, " (opens at {rate} of at least {})", rule.window.min_calls)?;
+                        write!(text, " (opens at ")?;
+                        match tuning.take() {
+                            Some(tuning) => tuning.explain(text)?,
+                            None => write!(text, "{rate}")?,
+                        }
+                        write!(text, " of at least {})", rule.window.min_calls)?;
                     }
                     if let Some(count) = rule.failure_count {
                         write!(text, " (opens at {count})")?;
@@ -272,16 +287,18 @@ impl Snapshot {
         }
         let wait = self.remaining.unwrap_or_default();
         if self.config.recovery.trickle().is_none() {
-            return write!(text, "; tries again in {}", Rough(wait));
+            write!(text, "; tries again in {}", Rough(wait))?;
+        } else {
+            match (self.failed_probes, self.trials_in_flight) {
+                (0, 0) => {}
+                (failed, out) => write!(text, "; {failed} probes failed, {out} are out")?,
+            }
+            match wait.is_zero() {
+                true => write!(text, "; the next call is a probe")?,
+                false => write!(text, "; the next probe is due in {}", Rough(wait))?,
+            }
         }
-        match (self.failed_probes, self.trials_in_flight) {
-            (0, 0) => {}
-            (failed, out) => write!(text, "; {failed} probes failed, {out} are out")?,
-        }
-        match wait.is_zero() {
-            true => write!(text, "; the next call is a probe"),
-            false => write!(text, "; the next probe is due in {}", Rough(wait)),
-        }
+        self.recovery.map_or(Ok(()), |recovery| recovery.explain(text))
     }
 
     fn explain_half_open(&self, text: &mut String) -> std::fmt::Result {

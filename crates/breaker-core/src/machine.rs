@@ -7,6 +7,7 @@ mod admit;
 mod half_open;
 mod lull;
 mod operate;
+mod outages;
 mod probes;
 mod ramp;
 mod report;
@@ -15,6 +16,7 @@ mod shell;
 mod shut;
 #[cfg(test)]
 mod tests;
+mod tuner;
 #[cfg(test)]
 mod walk;
 
@@ -29,6 +31,8 @@ use crate::rejected::{Cause, Condition, Reason};
 use crate::state::{State, Totals, Transition, Transitions, Why};
 use crate::window::{Evidence, Tally};
 
+use self::outages::Outages;
+use self::tuner::Learnt;
 pub(crate) use crate::window::Lull;
 pub(crate) use half_open::HalfOpen;
 use half_open::Next;
@@ -36,6 +40,7 @@ pub use operate::{IllegalTransition, Override, Saved};
 use probes::Probes;
 pub use settle::{Advice, Settled};
 pub use shut::Shut;
+pub use tuner::Adjustment;
 
 /// The state machine of one circuit.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -54,6 +59,9 @@ pub struct Machine {
     cause: Option<Cause>,
     /// The evidence that opened it, as long as it is open.
     opened_by: Tally,
+    outages: Outages,
+    /// What the tuner knows, where there is one.
+    learnt: Option<Learnt>,
     last_failure: Option<Tick>,
     last_slow: Option<Tick>,
     /// Whether a strategy of the user's decides, instead of the configuration.
@@ -133,6 +141,8 @@ impl Machine {
             openings: 0,
             cause: None,
             opened_by: Tally::default(),
+            outages: Outages::new(config),
+            learnt: Learnt::new(config, Tick::ZERO),
             last_failure: None,
             last_slow: None,
             custom: false,
@@ -150,6 +160,9 @@ impl Machine {
     pub const fn begun_at(mut self, now: Tick) -> Self {
         self.now = now;
         self.since = now;
+        if let Some(learnt) = &mut self.learnt {
+            learnt.begin(now);
+        }
         self
     }
 
@@ -165,6 +178,7 @@ impl Machine {
         }
         if let Some(at) = ends {
             self.end_order(Why::Expired, at, done);
+            self.look(config, self.now, done);
         }
         // Also under an order: a window that is recorded into grows old.
         self.evidence.advance(self.now);
@@ -205,7 +219,11 @@ impl Machine {
                 },
                 _ => return false,
             },
-            _ => return false,
+            Phase::Closed => {
+                self.look(config, now, done);
+                return false;
+            }
+            Phase::Open { .. } => return false,
         }
         true
     }
@@ -224,6 +242,10 @@ impl Machine {
             Condition::RampRelapsed => Tally { calls: cause.calls, failures: cause.bad, slow: 0 },
             _ => self.tally(),
         };
+        let restored = cause.condition == Condition::Restored;
+        if self.openings == 0 || restored {
+            self.outages.begin((!restored).then_some(at));
+        }
         self.openings = self.openings.saturating_add(1);
         // The callee may ask for more patience than we have by ourselves, up to the cap.
         let asked = retry_after.unwrap_or_default().min(config.open_period.longest_wait());
@@ -261,6 +283,9 @@ impl Machine {
 
     // any => Closed
     fn close(&mut self, why: Why, at: Tick, done: &mut Transitions) {
+        if matches!(why, Why::TrialsSucceeded | Why::RampCompleted | Why::Strategy) {
+            self.outages.end(at);
+        }
         match why {
             Why::Reset => self.evidence.clear(),
             _ => self.evidence.rearm(),
@@ -296,6 +321,9 @@ impl Machine {
             self.since = at;
         }
         self.refused_here = 0;
+        if matches!(self.phase, Phase::Closed) {
+            self.skip_looks(at);
+        }
         if !matches!(self.phase, Phase::Open { .. }) {
             self.opened_by = Tally::default();
         }

@@ -481,6 +481,10 @@ fn take_down(inner: &Inner, done: &Transitions, news: &mut News) -> Option<Arc<S
                     changes.push(core.share_moved(from, to));
                     continue;
                 }
+                Done::Adjusted(adjustment) => {
+                    changes.push(EventKind::of_adjustment(&adjustment));
+                    continue;
+                }
             };
             let order = core.machine.order_reason();
             changes.push(EventKind::StateChanged { transition, order });

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::clock::Tick;
+use crate::machine::Adjustment;
 use crate::percent::Percent;
 use crate::rejected::{Cause, Condition};
 
@@ -140,12 +141,12 @@ impl fmt::Display for Why {
     }
 }
 
-/// The few transitions of one step: none, nearly always, and then nothing is allocated.
+/// The few changes of one step: none, nearly always, and then nothing is allocated.
 #[derive(Clone, Debug, Default)]
 pub struct Transitions(Vec<Done>);
 
 /// What the machine did by itself.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Done {
     Changed(Transition),
     /// Time moved the admitted share.
@@ -153,6 +154,8 @@ pub(crate) enum Done {
         from: Percent,
         to: Percent,
     },
+    /// The tuner moved the threshold, or would.
+    Adjusted(Adjustment),
 }
 
 impl Transitions {
@@ -166,15 +169,23 @@ impl Transitions {
     pub fn iter(&self) -> impl Iterator<Item = &Transition> {
         self.0.iter().filter_map(|done| match done {
             Done::Changed(transition) => Some(transition),
-            Done::Share { .. } => None,
+            Done::Share { .. } | Done::Adjusted(_) => None,
         })
     }
 
     /// The admitted shares before and after each change that time made, in order.
     pub fn shares(&self) -> impl Iterator<Item = (Percent, Percent)> {
         self.0.iter().filter_map(|done| match *done {
-            Done::Changed(_) => None,
             Done::Share { from, to } => Some((from, to)),
+            Done::Changed(_) | Done::Adjusted(_) => None,
+        })
+    }
+
+    /// What the tuner did, in order.
+    pub fn adjustments(&self) -> impl Iterator<Item = &Adjustment> {
+        self.0.iter().filter_map(|done| match done {
+            Done::Adjusted(adjustment) => Some(adjustment),
+            Done::Changed(_) | Done::Share { .. } => None,
         })
     }
 
@@ -194,6 +205,10 @@ impl Transitions {
 
     pub(crate) fn push_share(&mut self, from: Percent, to: Percent) {
         self.0.push(Done::Share { from, to });
+    }
+
+    pub(crate) fn adjust(&mut self, adjustment: Adjustment) {
+        self.0.push(Done::Adjusted(adjustment));
     }
 }
 

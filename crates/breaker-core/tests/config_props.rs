@@ -8,7 +8,7 @@ use breaker_core::{CircuitBreaker, CircuitBreakerConfig, ManualClock, State, Val
 use common::secs;
 use proptest::prelude::*;
 
-const FIELDS: [&str; 49] = [
+const FIELDS: [&str; 51] = [
     "name",
     "strategy",
     "consecutive_failures",
@@ -57,10 +57,12 @@ const FIELDS: [&str; 49] = [
     "open_refusal_share",
     "count_as",
     "totals",
+    "tuner",
+    "outage_history",
     "colour",
 ];
 
-const WORDS: [&str; 31] = [
+const WORDS: [&str; 33] = [
     "off",
     "hard",
     "basic",
@@ -84,6 +86,8 @@ const WORDS: [&str; 31] = [
     "step_back",
     "fixed",
     "neutral",
+    "suggest",
+    "apply",
     "failure",
     "1s",
     "250ms",

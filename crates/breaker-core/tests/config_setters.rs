@@ -35,12 +35,15 @@ fn threat_t12_setters_name_the_field_and_what_is_allowed() {
     let permitted = "permitted_calls lies in 1..=10000";
     let step = "min_step_time is below max_half_open_stay";
     let wait = "the first wait of a pace lies in 1 ms..=1 day";
+    let outages = "outage_history lies in 3..=256";
     let entries = "a schedule has 1..=64 entries";
     let factor = "the factor of a pace lies in 1.0..=10.0";
     let rates = "cusum rates lie between 0 % and 100 %, both excluded";
     let h = "the threshold of a cusum lies in 0.1..=100";
     let table: &[Setter] = &[
         (|| drop(Trip::consecutive(0)), consecutive),
+        (|| drop(CORE.outage_history(2)), outages),
+        (|| drop(CORE.outage_history(257)), outages),
         (|| drop(Trip::consecutive(1_000_001)), consecutive),
         (|| drop(Trip::failure_count(0, Window::last(9))), "failure_count is at least 1"),
         (
@@ -156,6 +159,7 @@ fn the_borders_of_each_range_are_allowed() {
     let _ = CORE.recovery(ramp_of(millis(59_999), secs(60)));
     let _ = CircuitBreakerConfig::new().named(&"x".repeat(63));
     let _ = Trip::any(&[Trip::consecutive(1); 4]);
+    let _ = (CORE.outage_history(3), CORE.outage_history(256));
     let _ = Cusum::between(Percent::basis_points(1), Percent::basis_points(9_999)).threshold(0.1);
     let _ = Cusum::between(Percent::basis_points(9_998), Percent::basis_points(9_999));
     let _ = Cusum::hard().threshold(100.0);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use breaker_core::{
     CircuitBreakerConfig, ConfigError, ConfigErrors, Counted, Cusum, FailureKind, Jitter, OnDrop,
     OnRelapse, OnStayElapsed, Pace, Percent, Ramp, RampSpeed, Recovery, StrategyKind, Trials, Trip,
-    Value, Window,
+    Tuner, Value, Window,
 };
 use common::{millis, secs};
 
@@ -99,6 +99,8 @@ fn contradictions_name_both_fields() {
         ("verdict = \"rate\"\nsuccess_threshold = 1", "success_threshold", "verdict"),
         ("trial_failure_rate = 0.5", "trial_failure_rate", "verdict"),
         ("base_share = 0.2", "base_share", "strategy"),
+        ("tuner = \"apply\"", "tuner", "failure_rate"),
+        ("tuner = \"suggest\"\nsuccess_average = 0.5", "tuner", "failure_rate"),
         ("strategy = \"gradual\"\npermitted_calls = 3", "permitted_calls", "strategy"),
         ("strategy = \"gradual\"\nmin_step_time = \"60s\"", "min_step_time", "max_half_open_stay"),
         (
@@ -208,6 +210,8 @@ fn a_full_configuration_is_what_the_setters_make() {
         enforce = 0.5
         open_refusal_share = 0.8
         totals = true
+        tuner = "suggest"
+        outage_history = 32
         "#,
     );
     let window = Window::in_buckets(secs(30), 30).min_calls(20);
@@ -230,7 +234,9 @@ fn a_full_configuration_is_what_the_setters_make() {
         .on_drop(OnDrop::Neutral)
         .enforce(Percent::new(50))
         .open_refusal_share(Percent::new(80))
-        .totals(true);
+        .totals(true)
+        .tuner(Tuner::Suggest)
+        .outage_history(32);
     assert_eq!(read.unwrap(), made);
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use breaker_core::{
     Chance, CircuitBreakerConfig, CircuitBreakers, CountAs, Counted, Cusum, FailureKind, Jitter,
     OnDrop, OnRelapse, OnStayElapsed, Pace, Percent, Ramp, RampSpeed, Recovery, Snapshot, Strategy,
-    StrategyKind, Trials, Trip, Window,
+    StrategyKind, Trials, Trip, Tuner, Window,
 };
 use common::{CORE, circuit, half_open, millis, secs};
 
@@ -27,11 +27,14 @@ fn each_setter_of_a_configuration_has_its_documented_default() {
         .on_drop(OnDrop::SlowIsFailure)
         .enforce(Percent::new(100))
         .open_refusal_share(Percent::new(100))
-        .totals(false);
+        .totals(false)
+        .tuner(Tuner::Off)
+        .outage_history(16);
     assert_eq!(CircuitBreakerConfig::new(), spelled_out);
     assert_eq!(CircuitBreakerConfig::default(), spelled_out);
     assert_eq!(spelled_out.open_for(secs(60)), spelled_out);
     assert_eq!(spelled_out.permitted_calls(3), spelled_out);
+    assert_eq!(Tuner::default(), Tuner::Off);
     let defaults = (OnDrop::default(), OnStayElapsed::default(), StrategyKind::default());
     assert_eq!(defaults, (OnDrop::SlowIsFailure, OnStayElapsed::Reopen, StrategyKind::Basic));
 }
@@ -208,6 +211,9 @@ mod written {
         ("", "enforce", "1.0", "0.9"),
         ("", "open_refusal_share", "1.0", "0.9"),
         ("", "totals", "false", "true"),
+        ("", "outage_history", "16", "17"),
+        ("failure_rate = 0.5", "tuner", "'off'", "'suggest'"),
+        ("strategy = 'adaptive'", "tuner", "'apply'", "'off'"),
         ("strategy = 'gradual'", "consecutive_failures", "'off'", "5"),
         ("strategy = 'gradual'", "failure_count", "5", "6"),
         ("strategy = 'gradual'", "failure_rate", "0.2", "0.3"),

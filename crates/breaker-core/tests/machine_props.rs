@@ -171,6 +171,9 @@ impl World {
             Op::Refuse => {
                 if let Some(known) = machine.known_refusal(config, now) {
                     assert_eq!(machine.admit(config, now, done), Err(known));
+                    let seen = machine.snapshot(config).at;
+                    let hint = machine.retry_at().map(|at| at.since(seen));
+                    assert_eq!(known.retry_after, hint);
                     machine.refused(known);
                 }
             }

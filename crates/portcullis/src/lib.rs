@@ -9,8 +9,9 @@ pub use breaker_core::{
     Cusum, DependencyGate, ErrorsAreFailures, Event, EventKind, Events, FailureKind, GateVerdict,
     IllegalTransition, Interest, Jitter, Key, ManualClock, MonotonicClock, Name, Next, Observe,
     OnDrop, OnRelapse, OnStayElapsed, Order, Outcome, Override, Pace, Percent, Permit, Ramp,
-    RampSpeed, Reason, Recovery, Refuse, Rejected, Saved, Snapshot, State, Strategy, StrategyKind,
-    Tally, Tick, Totals, Transition, Trials, Trip, Value, Why, Window,
+    RampSpeed, Reason, Recovery, RecoveryEstimate, RecoveryInterval, Refuse, Rejected, Saved,
+    Snapshot, State, Strategy, StrategyKind, Tally, Tick, Totals, Transition, Trials, Trickle,
+    Trip, Tuner, Tuning, Value, Why, Window,
 };
 #[cfg(feature = "tracing")]
 pub use breaker_core::{Spans, TracingObserver};

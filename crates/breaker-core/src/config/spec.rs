@@ -9,7 +9,7 @@ use std::time::Duration;
 use self::reader::Reader;
 use self::recovery::recovery;
 use self::trip::trip;
-use super::{CircuitBreakerConfig, ConfigErrors, OnDrop, StrategyKind, Value};
+use super::{CircuitBreakerConfig, ConfigErrors, OnDrop, StrategyKind, Tuner, Value};
 use crate::outcome::{CountAs, Counted, FailureKind};
 use crate::pace::{Jitter, Pace};
 
@@ -31,8 +31,8 @@ impl CircuitBreakerConfig {
     /// `slow_start`; with `trickle` no ramp if absent), `ramp_steps`, `ramp_time`,
     /// `ramp_aggression`, `slow_start_limit`, `base_share`, `share_step`, `recovery_error_rate`,
     /// `min_step_time`, `on_relapse`, `ramp_speed`, `probe_share`, `probe_interval_min`,
-    /// `probe_interval_max`, `on_drop`, `enforce`,
-    /// `open_refusal_share`, `count_as`, `totals`. Durations are texts with a unit (`"250ms"`;
+    /// `probe_interval_max`, `on_drop`, `enforce`, `open_refusal_share`, `count_as`, `totals`,
+    /// `tuner`, `outage_history`. Durations are texts with a unit (`"250ms"`;
     /// ns, us, ms, s, m, h, d), shares are fractions in 0..=1, and a trip condition is switched
     /// off by `"off"`: unlike [`trip`](Self::trip), a condition that is added here stands beside
     /// the default `consecutive_failures = 5`.
@@ -54,6 +54,7 @@ impl CircuitBreakerConfig {
     /// verdict = "rate"                   # all_succeed
     /// max_half_open_stay = "30s"
     /// on_stay_elapsed = "reopen"         # close
+    /// tuner = "off"                      # suggest, apply
     /// on_drop = "slow_is_failure"        # neutral, failure
     /// count_as = { rate_limited = "failure", invalid_request = "ignored" }
     /// ```
@@ -73,6 +74,7 @@ impl CircuitBreakerConfig {
             config = config.strategy(kind);
         }
         config.trip = trip(r, &config.trip);
+        config.tuner = tuner(r, &config);
         if let Some(slow) = r.duration("slow_call_duration", Duration::from_nanos(1), EVER) {
             config.slow_call_duration = slow;
         }
@@ -89,8 +91,25 @@ impl CircuitBreakerConfig {
             r.share("open_refusal_share").unwrap_or(config.open_refusal_share);
         config.count_as = count_as(r);
         config.totals = r.flag("totals").unwrap_or(config.totals);
+        if let Some(outages) = r.number("outage_history", 3, 256) {
+            config.outage_history = outages as u16;
+        }
         reader.finish(config)
     }
+}
+
+fn tuner(r: &mut Reader<'_>, config: &CircuitBreakerConfig) -> Tuner {
+    let words = [Tuner::Off, Tuner::Suggest, Tuner::Apply].map(|tuner| (tuner.as_str(), tuner));
+    let tuner = r.choice("tuner", &words);
+    if tuner.is_some_and(|tuner| tuner != Tuner::Off) && config.trip.first_rate().is_none() {
+        r.contradiction(
+            "tuner",
+            &["failure_rate"],
+            "off without failure_rate: it would have nothing to tune",
+            "set failure_rate, or remove it",
+        );
+    }
+    tuner.unwrap_or(config.tuner)
 }
 
 fn open_period(r: &mut Reader<'_>) -> Pace {

@@ -147,6 +147,10 @@ impl Trip {
         self.0.iter().flatten()
     }
 
+    pub(super) fn conditions_mut(&mut self) -> impl Iterator<Item = &mut TripOn> {
+        self.0.iter_mut().flatten()
+    }
+
     pub(crate) fn judges_slow_calls(&self) -> bool {
         self.conditions()
             .any(|condition| matches!(condition, TripOn::Window(rule) if rule.slow_rate.is_some()))

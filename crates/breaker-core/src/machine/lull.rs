@@ -19,11 +19,12 @@ impl Machine {
         if !self.is_at_rest() || self.custom {
             return (Lull::Matters, None);
         }
-        match self.evidence.lull(&config.trip, self.now) {
-            (Lull::Nothing, _) if config.counts_successes() => (Lull::Adds, None),
+        let (lull, until) = self.tuner_lull(config, self.evidence_lull(config));
+        match lull {
+            Lull::Nothing if config.counts_successes() => (Lull::Adds, until),
             // To take in one by one what could wait is always right.
-            (Lull::Matters, _) => (Lull::Matters, None),
-            answer => answer,
+            Lull::Matters => (Lull::Matters, None),
+            _ => (lull, until),
         }
     }
 
@@ -41,8 +42,12 @@ impl Machine {
         let ticket = self.ticket(Role::Evidence);
         self.advance(config, self.now, done);
         let mut rest = n;
-        // Each of these may open the circuit, and then those that follow are late.
-        while rest > 0 && ticket.generation == self.generation && self.may_trip(config) {
+        // Each of these may open the circuit, and then those that follow are late; or it may be
+        // the one from which on the tuner learns again.
+        while rest > 0
+            && ticket.generation == self.generation
+            && (self.may_trip(config) || self.learns_nothing(config))
+        {
             self.settle(config, ticket, Outcome::Success, None, self.now, done);
             rest -= 1;
         }
@@ -52,6 +57,7 @@ impl Machine {
             bump_by(&mut self.totals.successes, rest);
             if matches!(self.phase, Phase::Closed) && self.state() != State::ForcedOpen {
                 self.evidence.record_successes(rest, self.now);
+                self.learn_successes(rest);
             }
         }
     }
@@ -67,6 +73,11 @@ impl Machine {
     /// Whether a success may open the circuit.
     fn may_trip(&self, config: &CircuitBreakerConfig) -> bool {
         let judged = matches!(self.phase, Phase::Closed) && !self.custom && self.is_live();
-        judged && self.evidence.lull(&config.trip, self.now).0 == Lull::Matters
+        judged && self.evidence_lull(config).0 == Lull::Matters
+    }
+
+    fn evidence_lull(&self, config: &CircuitBreakerConfig) -> (Lull, Option<Tick>) {
+        let tuned = self.tuned_trip(config);
+        self.evidence.lull(tuned.as_ref().unwrap_or(&config.trip), self.now)
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Forced, HalfOpen, Machine, Phase, Probes};
+use super::{Forced, HalfOpen, Learnt, Machine, Phase, Probes};
 use crate::clock::Tick;
 use crate::config::CircuitBreakerConfig;
 use crate::rejected::{Cause, Condition};
@@ -141,9 +141,11 @@ impl Machine {
         }
     }
 
-    /// Begins anew: Closed, with empty evidence and a generation of its own.
+    /// Begins anew: Closed, with empty evidence, a generation of its own, and the thresholds of the
+    /// configuration.
     pub fn reset(&mut self, config: &CircuitBreakerConfig, now: Tick, done: &mut Transitions) {
         self.advance(config, now, done);
+        self.learnt = Learnt::new(config, self.now);
         if self.forced.is_some() {
             self.end_order(Why::Reset, self.now, done);
         } else if self.state() != State::Closed {
@@ -248,6 +250,8 @@ impl Machine {
         if old.trip != new.trip {
             self.evidence = self.evidence.reshape(&new.trip);
         }
+        self.outages.keep(new.outage_history);
+        self.retune(old, new);
         match &mut self.phase {
             Phase::Closed => {}
             Phase::Open { since, until, asked, probes } => {
@@ -291,6 +295,7 @@ impl Machine {
     ) {
         self.reconfigure(old, new, now, done);
         self.custom = custom;
+        self.skip_looks(self.now);
         if let Phase::HalfOpen(half_open) = &mut self.phase {
             *half_open = half_open.restarted(new, custom, self.now);
         }

@@ -32,11 +32,16 @@ impl Machine {
 
     /// Whether to forget this circuit would lose nothing: it equals a new one.
     ///
+    /// What it remembers of past outages is a hint, for which it is not kept; a threshold that was
+    /// tuned is kept until nobody has called for `forget_after`.
+    ///
     /// Evidence that has not grown for `forget_after` counts as none, and so does an open period
     /// that has been over for as long without anybody asking.
     #[must_use]
     pub fn equals_new(&self, now: Tick, forget_after: Duration) -> bool {
-        if self.forced.is_some() {
+        let latest = self.now.after(forget_after) <= now;
+        let tuned = self.learnt.is_some_and(|learnt| learnt.moved);
+        if self.forced.is_some() || tuned && !latest {
             return false;
         }
         match &self.phase {
@@ -47,9 +52,7 @@ impl Machine {
                 self.evidence.is_clean() || idle
             }
             Phase::Open { until, .. } => until.after(forget_after) <= now,
-            Phase::HalfOpen(half_open) => {
-                half_open.in_flight() == 0 && self.now.after(forget_after) <= now
-            }
+            Phase::HalfOpen(half_open) => half_open.in_flight() == 0 && latest,
         }
     }
 
@@ -96,6 +99,8 @@ impl Machine {
             consecutive_failures: self.evidence.streak(),
             consecutive_openings: self.openings,
             cause: self.cause,
+            recovery: self.outages.estimate(self.openings > 0, self.now),
+            tuning: self.tuning(config),
             remaining: match self.phase {
                 Phase::Open { until, .. } => Some(until.since(self.now)),
                 Phase::Closed | Phase::HalfOpen(_) => None,
@@ -135,6 +140,21 @@ impl Machine {
             Phase::HalfOpen(half_open) => half_open.tally(),
             Phase::Open { .. } => self.opened_by,
             Phase::Closed => self.evidence.tally(),
+        }
+    }
+
+    /// The moment that refusals point to, while all calls are refused: the end of the open period,
+    /// or of the operator's order. It stays the same until the next change.
+    ///
+    /// What past outages make probable is no part of it, on purpose. A circuit closes when calls
+    /// come that succeed: a hint that lasts longer than the open period sends away those very
+    /// calls, so that the outage grows longer, and with it the next hint.
+    #[must_use]
+    pub fn retry_at(&self) -> Option<Tick> {
+        match (&self.forced, &self.phase) {
+            (Some(forced), _) if forced.state == State::ForcedOpen => forced.until,
+            (None, Phase::Open { until, .. }) => Some(*until),
+            _ => None,
         }
     }
 

@@ -216,8 +216,11 @@ impl Machine {
                 if self.custom || !self.is_live() {
                     return None;
                 }
+                self.learn(config, counted == Counted::Failure);
+                let tuned = self.tuned_trip(config);
+                let trip = tuned.as_ref().unwrap_or(&config.trip);
                 // Closed => Open
-                if let Some(cause) = self.evidence.verdict(&config.trip) {
+                if let Some(cause) = self.evidence.verdict(trip) {
                     self.open(config, cause, retry_after, self.now, done);
                 }
                 None
