@@ -83,6 +83,8 @@ enum Phase {
     Open {
         since: Tick,
         until: Tick,
+        /// When past outages let expect that callers may come back.
+        hint: Option<Tick>,
         asked: Duration,
         probes: Option<Probes>,
     },
@@ -264,7 +266,9 @@ impl Machine {
         if self.forced.is_some() {
             bump(&mut self.totals.would_open, true);
         }
-        let phase = Phase::Open { since: at, until, asked, probes };
+        let longest = at.after(config.open_period.longest_wait());
+        let hint = self.outages.hint(at).map(|hint| hint.min(longest));
+        let phase = Phase::Open { since: at, until, hint, asked, probes };
         self.enter(phase, Why::Tripped(cause.condition), at, done);
     }
 

@@ -175,13 +175,32 @@ fn the_estimate_is_told_in_the_sentence() {
     assert!(text.ends_with("lasted about 90 s; this one is longer than all of them"), "{text}");
 }
 
-/// S-WIN-12, S-CORE-09: a hint that outlasts the open period would keep away the trials.
+/// S-WIN-12, S-CORE-09: refusals point to three quarters of what is probably left, not before the
+/// open period is over, and not beyond the longest one.
 #[test]
-fn long_outages_of_the_past_do_not_keep_callers_away() {
-    let (breaker, clock) = after_outages(QUICK, [280, 290, 300]);
-    breaker.trip().unwrap();
-    clock.advance(secs(20));
-    let refusal = breaker.try_acquire().unwrap_err();
-    assert_eq!(refusal.retry_after(), Some(secs(40)));
-    assert_eq!(estimate(&breaker).remaining, Some(secs(270)));
+fn a_refusal_points_to_where_past_outages_let_expect_the_end() {
+    let hint = |past: [u64; 3]| {
+        let (breaker, clock) = after_outages(QUICK, past);
+        breaker.trip().unwrap();
+        clock.advance(secs(20));
+        breaker.try_acquire().unwrap_err().retry_after()
+    };
+    assert_eq!(hint([60, 70, 60]), Some(secs(40)), "three quarters of it are over before");
+    assert_eq!(hint([160, 200, 240]), Some(secs(130)));
+    assert_eq!(hint([9_000, 9_000, 9_000]), Some(secs(280)), "at most five minutes in all");
+}
+
+/// S-WIN-12: where everybody obeys the hint, it does not keep the circuit open for ever: outages
+/// that were long are forgotten though no call comes before the hint.
+#[test]
+fn a_hint_does_not_feed_itself() {
+    let (breaker, clock) = after_outages(QUICK, [250, 250, 250]);
+    let mut last = Duration::MAX;
+    for _ in 0..40 {
+        breaker.trip().unwrap();
+        last = breaker.try_acquire().unwrap_err().retry_after().unwrap();
+        clock.advance(last);
+        succeed(&breaker, 1);
+    }
+    assert_eq!(last, secs(60), "back to the open period");
 }

@@ -1,7 +1,6 @@
 //! Who is admitted, and what those are told who are not.
 
 use super::probes::Arrival;
-use super::shut::Shut;
 use super::{Machine, Phase, Refusal, Role, Ticket, bump};
 use crate::clock::Tick;
 use crate::config::CircuitBreakerConfig;
@@ -45,10 +44,13 @@ impl Machine {
         if gate == GateVerdict::Admit && self.is_probe(config) {
             return Ok(self.ticket(Role::Trial));
         }
+        let retry_at = self.retry_at();
         let refusal = match (gate, &mut self.phase) {
-            (_, Phase::Open { until, .. }) if *until > self.now => {
-                Shut { until: *until, reason: Reason::Open, cause: self.cause }.refusal(self.now)
-            }
+            (_, Phase::Open { until, .. }) if *until > self.now => Refusal {
+                reason: Reason::Open,
+                retry_after: retry_at.map(|at| at.since(self.now)),
+                cause: self.cause,
+            },
             (GateVerdict::Refuse { retry_after }, _) => {
                 Refusal { reason: Reason::Dependency, retry_after, cause: None }
             }

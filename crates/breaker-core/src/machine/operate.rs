@@ -226,7 +226,7 @@ impl Machine {
             State::Open => saved.remaining.min(config.open_period.longest_wait()),
             _ => Duration::ZERO,
         };
-        if let Phase::Open { since, until, asked, probes } = &mut self.phase {
+        if let Phase::Open { since, until, asked, probes, .. } = &mut self.phase {
             *until = since.after(rest);
             *asked = rest;
             if let Some(probes) = probes {
@@ -254,7 +254,7 @@ impl Machine {
         self.retune(old, new);
         match &mut self.phase {
             Phase::Closed => {}
-            Phase::Open { since, until, asked, probes } => {
+            Phase::Open { since, until, asked, probes, .. } => {
                 if let Some(rules) = new.recovery.trickle() {
                     let since = *since;
                     match probes {

@@ -73,6 +73,17 @@ impl Outages {
             interval,
         })
     }
+
+    /// When callers may well come back, as seen from an opening at `since`: after three quarters
+    /// of what is probably left.
+    ///
+    /// Not after all of it, or the hint would feed itself: where everybody obeys, no trial is made
+    /// before, and the outage lasts at least as long as the hint. So a hint that was too long is
+    /// shorter by a quarter the next time.
+    pub(super) fn hint(&self, since: Tick) -> Option<Tick> {
+        let rest = self.estimate(true, since)?.remaining?;
+        Some(since.after(rest / 4 * 3))
+    }
 }
 
 /// What is left of an outage that has lasted for `elapsed`, if it is like those that were longer.

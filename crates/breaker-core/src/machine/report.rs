@@ -144,16 +144,16 @@ impl Machine {
     }
 
     /// The moment that refusals point to, while all calls are refused: the end of the open period,
-    /// or of the operator's order. It stays the same until the next change.
+    /// or of the operator's order, or later, where past outages say so.
     ///
-    /// What past outages make probable is no part of it, on purpose. A circuit closes when calls
-    /// come that succeed: a hint that lasts longer than the open period sends away those very
-    /// calls, so that the outage grows longer, and with it the next hint.
+    /// Past outages move it to three quarters of the rest that they let expect at the opening, and
+    /// never beyond the longest open period of the configuration. It stays the same until the
+    /// next change; snapshots estimate the rest afresh.
     #[must_use]
     pub fn retry_at(&self) -> Option<Tick> {
         match (&self.forced, &self.phase) {
-            (Some(forced), _) if forced.state == State::ForcedOpen => forced.until,
-            (None, Phase::Open { until, .. }) => Some(*until),
+            (Some(forced), _) if forced.state == State::ForcedOpen => self.shut_by_order().retry_at,
+            (None, Phase::Open { until, hint, .. }) => Some(hint.unwrap_or(*until).max(*until)),
             _ => None,
         }
     }

@@ -13,6 +13,8 @@ use crate::state::State;
 pub struct Shut {
     /// Every arrival before this moment is refused; [`Tick::MAX`] where no end is known.
     pub until: Tick,
+    /// The moment that refusals point to: no earlier than `until`.
+    pub retry_at: Option<Tick>,
     /// Why.
     pub reason: Reason,
     /// What opened the circuit.
@@ -23,9 +25,8 @@ impl Shut {
     /// What an arrival at `now` is told.
     #[must_use]
     pub fn refusal(&self, now: Tick) -> Refusal {
-        let Self { until, reason, cause } = *self;
-        let retry_after = (until < Tick::MAX).then(|| until.since(now));
-        Refusal { reason, retry_after, cause }
+        let Self { retry_at, reason, cause, .. } = *self;
+        Refusal { reason, retry_after: retry_at.map(|at| at.since(now)), cause }
     }
 }
 
@@ -43,7 +44,8 @@ impl Machine {
             (None, Phase::Open { until, .. }) => {
                 let all =
                     config.enforce == Percent::FULL && config.open_refusal_share == Percent::FULL;
-                all.then_some(Shut { until: *until, reason: Reason::Open, cause: self.cause })
+                let (reason, cause) = (Reason::Open, self.cause);
+                all.then(|| Shut { until: *until, retry_at: self.retry_at(), reason, cause })
             }
             _ => None,
         }
@@ -82,6 +84,8 @@ impl Machine {
     /// An order that ends at the end of time ends never.
     pub(super) fn shut_by_order(&self) -> Shut {
         let until = self.forced.as_ref().and_then(|forced| forced.until);
-        Shut { until: until.unwrap_or(Tick::MAX), reason: Reason::ForcedOpen, cause: None }
+        let retry_at = until.filter(|until| *until < Tick::MAX);
+        let until = until.unwrap_or(Tick::MAX);
+        Shut { until, retry_at, reason: Reason::ForcedOpen, cause: None }
     }
 }

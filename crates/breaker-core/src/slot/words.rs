@@ -195,8 +195,7 @@ impl Shown {
     fn refuse(&mut self, core: &Core) {
         let Some(shut) = core.machine.open_until(&core.config) else { return };
         let Some(name) = self.number_of(&core.config.name) else { return };
-        let Shut { until, reason, cause } = shut;
-        let retry_at = (until < Tick::MAX).then_some(until);
+        let Shut { until, retry_at, reason, cause } = shut;
         self.flags |= License::REFUSES;
         self.until = until.as_nanos();
         self.retry_at = retry_at.map_or(NEVER, Tick::as_nanos);
