@@ -73,7 +73,7 @@ impl CallWindow {
     }
 
     #[cfg(test)]
-    pub(super) const fn bits(&self) -> [&[u64]; 2] {
+    pub(super) fn bits(&self) -> [&[u64]; 2] {
         [&self.failed, &self.slow]
     }
 

@@ -54,7 +54,7 @@ impl TimeWindow {
     }
 
     #[cfg(test)]
-    pub(super) const fn buckets(&self) -> &[Tally] {
+    pub(super) fn buckets(&self) -> &[Tally] {
         &self.buckets
     }
 
