@@ -183,7 +183,7 @@ impl Evidence {
 
     /// Failures in a row, where nothing else is looked at.
     #[cfg(test)]
-    pub(crate) const fn lone_streak(&self) -> Option<u32> {
+    pub(crate) fn lone_streak(&self) -> Option<u32> {
         match self.items() {
             [Item::Streak(streak)] => Some(*streak),
             _ => None,
@@ -266,14 +266,14 @@ impl Evidence {
         figures
     }
 
-    const fn items(&self) -> &[Item] {
+    fn items(&self) -> &[Item] {
         match &self.0 {
             Items::One(item) => std::slice::from_ref(item),
             Items::Many(items) => items,
         }
     }
 
-    const fn items_mut(&mut self) -> &mut [Item] {
+    fn items_mut(&mut self) -> &mut [Item] {
         match &mut self.0 {
             Items::One(item) => std::slice::from_mut(item),
             Items::Many(items) => items,

@@ -72,6 +72,11 @@ impl CallWindow {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn bits(&self) -> [&[u64]; 2] {
+        [&self.failed, &self.slow]
+    }
+
     /// The older and the newer half of the calls; the middle one of an odd number is in neither.
     pub(super) fn halves(&self) -> [Tally; 2] {
         let (held, half) = (self.tally.calls, self.tally.calls / 2);

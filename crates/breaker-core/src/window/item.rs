@@ -119,7 +119,7 @@ impl Item {
         }
     }
 
-    pub(super) const fn tally(&self) -> Tally {
+    pub(super) fn tally(&self) -> Tally {
         match self {
             Self::Streak(streak) => Tally { calls: *streak, failures: *streak, slow: 0 },
             Self::Calls(window) => window.tally,
@@ -144,7 +144,7 @@ impl Item {
         Some(newer.failure_rate()? - older.failure_rate()?)
     }
 
-    pub(super) const fn is_clean(&self) -> bool {
+    pub(super) fn is_clean(&self) -> bool {
         match self {
             Self::Streak(streak) => *streak == 0,
             Self::Calls(window) => window.tally.is_clean(),

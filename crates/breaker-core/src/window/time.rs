@@ -53,6 +53,11 @@ impl TimeWindow {
         self.sum.calls += n;
     }
 
+    #[cfg(test)]
+    pub(super) fn buckets(&self) -> &[Tally] {
+        &self.buckets
+    }
+
     /// The calls of the older and of the newer half of the period; the middle bucket of an odd
     /// number is in neither.
     pub(super) fn halves(&self) -> [Tally; 2] {

@@ -144,7 +144,7 @@ fn steps(done: &Transitions) -> Vec<crate::state::Transition> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(1_000), ..ProptestConfig::default() })]
 
     #[test]
     fn successes_together_are_successes_one_by_one(
