@@ -303,7 +303,7 @@ impl Ramp {
     }
 
     /// How long a step may take, counted from its first call; default 60 s. As with
-    /// [`Trials::max_stay`], a step that is quiet is not ended by it.
+    /// [`Trials::max_stay`](crate::Trials::max_stay), a step that is quiet is not ended by it.
     ///
     /// # Panics
     /// When `stay` is zero.
