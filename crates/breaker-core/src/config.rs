@@ -4,6 +4,7 @@ mod errors;
 mod profile;
 mod ramp;
 mod recovery;
+mod shares;
 mod spec;
 mod trickle;
 mod trip;
