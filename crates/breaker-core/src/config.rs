@@ -5,6 +5,7 @@ mod errors;
 mod profile;
 mod ramp;
 mod recovery;
+mod shares;
 mod spec;
 mod trickle;
 mod trip;
@@ -151,7 +152,7 @@ impl CircuitBreakerConfig {
     }
 
     /// How long the circuit stays open, opening by opening; default 60 s, doubling up to five
-    /// minutes, with equal jitter.
+    /// minutes, with equal jitter. [`Recovery::Trickle`] uses its cap only.
     pub const fn open_period(mut self, pace: Pace) -> Self {
         self.open_period = pace;
         self

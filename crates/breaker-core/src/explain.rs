@@ -291,7 +291,7 @@ impl Snapshot {
         } else {
             match (self.failed_probes, self.trials_in_flight) {
                 (0, 0) => {}
-                (failed, out) => write!(text, "; {failed} probes failed, {out} are out")?,
+                (failed, out) => write!(text, "; of its probes {failed} failed, {out} are out")?,
             }
             match wait.is_zero() {
                 true => write!(text, "; the next call is a probe")?,

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use breaker_core::{
     CircuitBreakerConfig, CountAs, Counted, Cusum, FailureKind, Jitter, Name, OnDrop, OnRelapse,
-    OnStayElapsed, Pace, Percent, Ramp, RampSpeed, Recovery, StrategyKind, Trials, Trip, Window,
+    OnStayElapsed, Pace, Percent, Ramp, RampSpeed, Recovery, StrategyKind, Trials, Trickle, Trip,
+    Window,
 };
 use common::{CORE, millis, secs};
 
@@ -34,6 +35,8 @@ fn threat_t12_setters_name_the_field_and_what_is_allowed() {
     let length = "a time window is 100 ms..=1 h long";
     let permitted = "permitted_calls lies in 1..=10000";
     let step = "min_step_time is below max_half_open_stay";
+    let steps = "the 1..=8 shares of a ramp rise from above 0 %";
+    let interval = "an interval between probes lies in 1 ms..=1 hour";
     let wait = "the first wait of a pace lies in 1 ms..=1 day";
     let outages = "outage_history lies in 3..=256";
     let entries = "a schedule has 1..=64 entries";
@@ -105,6 +108,33 @@ fn threat_t12_setters_name_the_field_and_what_is_allowed() {
         ),
         (|| drop(Ramp::new().successes(0)), "success_threshold lies in 1..=10000"),
         (|| drop(Ramp::new().min_step_time(secs(601))), "min_step_time lies in 0..=10 minutes"),
+        (|| drop(Ramp::steps(&[])), steps),
+        (|| drop(Ramp::steps(&[HALF; 2])), steps),
+        (|| drop(Ramp::steps(&[ZERO, HALF])), steps),
+        (|| drop(Ramp::linear(millis(999))), "ramp_time lies in 1 s..=1 hour"),
+        (|| drop(Ramp::exponential(secs(3_601))), "ramp_time lies in 1 s..=1 hour"),
+        (|| drop(Ramp::aggressive(secs(9), 0.0)), "the aggression of a ramp lies in 0.1..=10.0"),
+        (
+            || drop(Ramp::aggressive(secs(9), f64::NAN)),
+            "the aggression of a ramp lies in 0.1..=10.0",
+        ),
+        (|| drop(Ramp::slow_start(3)), "slow_start_limit lies in 4..=10000"),
+        (
+            || drop(Ramp::slow_start(4).base_share(HALF)),
+            "a ramp by steps and a slow start have no base_share",
+        ),
+        (
+            || drop(Ramp::exponential(secs(9)).share_step(HALF)),
+            "only a ramp by windows, linear or aggressive has a share_step",
+        ),
+        (|| drop(Trickle::new().probe_share(ZERO)), "probe_share is above zero"),
+        (|| drop(Trickle::new().intervals(secs(0), secs(1))), interval),
+        (|| drop(Trickle::new().intervals(secs(1), secs(3_601))), interval),
+        (
+            || drop(Trickle::new().intervals(secs(2), secs(1))),
+            "probe_interval_min is not above probe_interval_max",
+        ),
+        (|| drop(Trickle::new().then_ramp(Ramp::new().min_step_time(secs(60)))), step),
         (|| drop(CORE.recovery(ramp_of(secs(60), secs(60)))), step),
         (|| drop(CORE.recovery(ramp_of(secs(61), secs(60)))), step),
         (|| drop(Pace::fixed(secs(0))), wait),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use breaker_core::{
     Chance, CircuitBreakerConfig, CircuitBreakers, CountAs, Counted, Cusum, FailureKind, Jitter,
     OnDrop, OnRelapse, OnStayElapsed, Pace, Percent, Ramp, RampSpeed, Recovery, Snapshot, Strategy,
-    StrategyKind, Trials, Trip, Tuner, Window,
+    StrategyKind, Trials, Trickle, Trip, Tuner, Window,
 };
 use common::{CORE, circuit, half_open, millis, secs};
 
@@ -53,6 +53,11 @@ fn each_setter_of_a_ramp_has_its_documented_default() {
         .max_stay(secs(60))
         .on_stay_elapsed(OnStayElapsed::Reopen);
     assert_eq!((Ramp::new(), Ramp::default()), (spelled_out, spelled_out));
+    assert_eq!(Ramp::linear(secs(9)), Ramp::aggressive(secs(9), 1.0).base_share(Percent::new(10)));
+    assert_eq!(Ramp::linear(secs(9)), Ramp::linear(secs(9)).successes(3));
+    assert_eq!(Ramp::exponential(secs(9)), Ramp::exponential(secs(9)).successes(3));
+    let steps = Ramp::steps(&[Percent::new(50), Percent::FULL]);
+    assert_eq!(steps, steps.successes(20));
     assert_eq!(
         (OnRelapse::default(), RampSpeed::default()),
         (OnRelapse::StepBack, RampSpeed::Fixed)
@@ -68,6 +73,13 @@ fn each_preset_of_a_cusum_has_its_documented_figures() {
     assert_eq!(Cusum::hard(), between(35, 95));
     assert_eq!(Cusum::classic(), between(10, 50));
     assert_eq!(Cusum::early_warning(), between(2, 20));
+}
+
+/// S-STRAT-03: the probes.
+#[test]
+fn each_setter_of_a_trickle_has_its_documented_default() {
+    let spelled_out = Trickle::new().probe_share(Percent::new(10)).intervals(millis(200), secs(5));
+    assert_eq!((Trickle::new(), Trickle::default()), (spelled_out, spelled_out));
 }
 
 /// S-WIN-01, S-WIN-02: rates are judged from 5 calls on, or from as many as there are; a time
@@ -229,6 +241,36 @@ mod written {
         ("strategy = 'gradual'", "max_half_open_stay", "'60s'", "'59s'"),
         ("strategy = 'gradual'", "on_stay_elapsed", "'reopen'", "'close'"),
         ("strategy = 'adaptive'", "ramp_speed", "'adaptive'", "'fixed'"),
+        ("", "recovery", "'trials'", "'ramp'"),
+        ("strategy = 'gradual'", "recovery", "'ramp'", "'trials'"),
+        ("strategy = 'gradual'", "ramp_form", "'windows'", "'linear'\nramp_time = '9s'"),
+        ("recovery = 'ramp'", "base_share", "0.1", "0.2"),
+        ("recovery = 'ramp'\nramp_form = 'linear'\nramp_time = '9s'", "ramp_aggression", "1", "2"),
+        ("recovery = 'ramp'\nramp_form = 'linear'\nramp_time = '9s'", "base_share", "0.1", "0.2"),
+        (
+            "recovery = 'ramp'\nramp_form = 'exponential'\nramp_time = '9s'",
+            "success_threshold",
+            "3",
+            "4",
+        ),
+        (
+            "recovery = 'ramp'\nramp_form = 'steps'\nramp_steps = [1]",
+            "success_threshold",
+            "20",
+            "3",
+        ),
+        (
+            "strategy = 'adaptive'\nramp_form = 'steps'\nramp_steps = [1]",
+            "ramp_speed",
+            "'adaptive'",
+            "'fixed'",
+        ),
+        ("recovery = 'trickle'", "probe_share", "0.1", "0.2"),
+        ("recovery = 'trickle'", "probe_interval_min", "'200ms'", "'201ms'"),
+        ("recovery = 'trickle'", "probe_interval_max", "'5s'", "'6s'"),
+        ("recovery = 'trickle'", "jitter", "'equal'", "'none'"),
+        ("recovery = 'trickle'", "open_period_cap", "'300s'", "'299s'"),
+        ("recovery = 'trickle'\nramp_form = 'windows'", "max_half_open_stay", "'60s'", "'59s'"),
         ("strategy = 'dependency'", "consecutive_failures", "5", "6"),
     ];
 

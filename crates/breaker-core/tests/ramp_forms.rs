@@ -340,6 +340,19 @@ fn a_slow_start_whose_calls_hang_reopens() {
     drop((hung, more));
 }
 
+/// S-STRAT-08, R3: nor where a relapse leaves no place for anybody else.
+#[test]
+fn a_slow_start_that_was_halved_while_its_calls_hang_reopens() {
+    let slow_start = Ramp::slow_start(100).recovery_error_rate(Percent::new(9));
+    let (breaker, clock) = half_open(by(slow_start.max_stay(secs(5))));
+    good(&breaker, 6);
+    let mut out: Vec<_> = (0..8).map(|_| breaker.try_acquire().unwrap()).collect();
+    out.pop().unwrap().failure(FailureKind::Internal);
+    assert_eq!((breaker.snapshot().limit, out.len()), (Some(4), 7));
+    clock.advance(secs(5));
+    assert_eq!(breaker.state(), State::Open);
+}
+
 // ----- swapped -----
 
 /// S-STRAT-02: another form begins anew; other figures of the same form do not.

@@ -188,7 +188,11 @@ fn a_refusal_names_the_time_of_the_next_probe() {
     clock.advance(secs(4));
     assert!(breaker.explain().ends_with("; the next call is a probe"));
     let _out = breaker.try_acquire().unwrap();
-    assert!(breaker.explain().contains("; 0 probes failed, 1 are out;"), "{}", breaker.explain());
+    assert!(
+        breaker.explain().contains("; of its probes 0 failed, 1 are out;"),
+        "{}",
+        breaker.explain()
+    );
 }
 
 /// A callee that asks for patience gets it, up to the cap of the open period.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::OnStayElapsed;
 use super::recovery::{MAX_CALLS, MAX_STAY};
+use super::shares::Shares;
 use crate::percent::Percent;
 
 /// Recovery by a share of the calls that grows while they succeed.
@@ -52,13 +53,6 @@ pub(crate) enum RampForm {
     Exponential { doubling: Duration },
     /// The limit in flight grows by one with each success, up to this one.
     SlowStart { until: u32 },
-}
-
-/// Shares in rising order, in place: a ramp is `Copy`.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(crate) struct Shares {
-    points: [u16; Ramp::MAX_STEPS],
-    len: u8,
 }
 
 /// What a ramp does when errors come back above its base share.
@@ -303,7 +297,7 @@ impl Ramp {
     }
 
     /// How long a step may take, counted from its first call; default 60 s. As with
-    /// [`Trials::max_stay`], a step that is quiet is not ended by it.
+    /// [`Trials::max_stay`](crate::Trials::max_stay), a step that is quiet is not ended by it.
     ///
     /// # Panics
     /// When `stay` is zero.
@@ -323,46 +317,5 @@ impl Ramp {
 impl Default for Ramp {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-// ===== impl Shares =====
-
-impl Shares {
-    /// Whether these are shares that a ramp can climb.
-    pub(crate) const fn fit(shares: &[Percent]) -> bool {
-        let (mut below, mut i) = (0, 0);
-        while i < shares.len() {
-            if shares[i].as_basis_points() <= below {
-                return false;
-            }
-            below = shares[i].as_basis_points();
-            i += 1;
-        }
-        i >= 1 && i <= Ramp::MAX_STEPS
-    }
-
-    const fn new(shares: &[Percent]) -> Self {
-        let mut points = [0; Ramp::MAX_STEPS];
-        let mut i = 0;
-        while i < shares.len() {
-            points[i] = shares[i].as_basis_points();
-            i += 1;
-        }
-        Self { points, len: shares.len() as u8 }
-    }
-
-    fn iter(&self) -> impl DoubleEndedIterator<Item = Percent> {
-        self.points[..usize::from(self.len)].iter().map(|points| Percent::basis_points(*points))
-    }
-
-    /// The share after this one.
-    pub(crate) fn above(&self, share: Percent) -> Option<Percent> {
-        self.iter().find(|next| *next > share)
-    }
-
-    /// The share before this one.
-    pub(crate) fn below(&self, share: Percent) -> Option<Percent> {
-        self.iter().rev().find(|last| *last < share)
     }
 }

@@ -5,7 +5,11 @@ use std::time::Duration;
 use super::{Ramp, Trickle};
 use crate::percent::Percent;
 
-/// How a circuit closes again, once its open period is over.
+/// How a circuit closes again.
+///
+/// Trials and ramps begin when the open period is over. Where an outage ends by itself and soon,
+/// that is what costs most: on average half a period passes before anybody looks. Probes look
+/// in proportion to the traffic instead.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Recovery {

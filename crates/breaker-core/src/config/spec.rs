@@ -132,7 +132,12 @@ fn open_period(r: &mut Reader<'_>) -> Pace {
         }
         return Pace::schedule(&waits).jitter(jitter.unwrap_or(Jitter::None));
     }
-    let pace = Pace::exponential(base.unwrap_or(60 * SECOND)).factor(factor.unwrap_or(2.0));
+    // Probes use the cap only, so it may be below the base.
+    let usual = match (r.text("recovery"), cap) {
+        (Some("trickle"), Some(cap)) => cap.min(60 * SECOND),
+        _ => 60 * SECOND,
+    };
+    let pace = Pace::exponential(base.unwrap_or(usual)).factor(factor.unwrap_or(2.0));
     let pace = match cap {
         Some(cap) if cap < pace.longest(1) => {
             r.contradiction(

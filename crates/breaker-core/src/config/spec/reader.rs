@@ -51,7 +51,8 @@ impl<'v> Reader<'v> {
         allowed: &str,
         fix: &str,
     ) {
-        if self.errors.iter().any(|error| others.contains(&error.path.as_str())) {
+        let wrong = |path: &str| path == field || others.contains(&path);
+        if self.errors.iter().any(|error| wrong(&error.path)) {
             return;
         }
         let value = self.find(field).map_or_else(|| "(default)".to_owned(), Value::to_string);
