@@ -16,6 +16,8 @@ pub struct Case {
     pub(crate) batch: Option<u64>,
     /// Whether two threads may run it at a time.
     pub(crate) shared: bool,
+    /// How many calls it takes until their instructions outweigh what varies in the making.
+    pub(crate) counted: u64,
     make: Box<dyn Fn() -> Live>,
 }
 
@@ -30,7 +32,7 @@ pub struct Live {
 impl Case {
     /// A case of `who`, called `name`: every name stands once for each `who`.
     pub fn new(who: &'static str, name: &'static str, make: impl Fn() -> Live + 'static) -> Self {
-        Self { who, name, batch: None, shared: true, make: Box::new(make) }
+        Self { who, name, batch: None, shared: true, counted: 2_000, make: Box::new(make) }
     }
 
     /// With batches of exactly so many calls.
@@ -44,6 +46,13 @@ impl Case {
     #[must_use]
     pub const fn alone(mut self) -> Self {
         self.shared = false;
+        self
+    }
+
+    /// With so many calls under callgrind, where making the case costs now more, now less.
+    #[must_use]
+    pub const fn counted_over(mut self, calls: u64) -> Self {
+        self.counted = calls;
         self
     }
 

@@ -16,7 +16,7 @@ mod rounds;
 mod service;
 mod table;
 mod targets;
-mod waits;
+pub mod waits;
 pub mod weights;
 
 pub use case::{Case, Live, cloned, failing, reused};

@@ -75,13 +75,15 @@ pub fn ours(clock: impl Clock + Clone + 'static) -> Vec<Case> {
                     black_box(&circuits.get(black_box(&HOT)));
                 }
             })
-        }),
+        })
+        .counted_over(500_000),
         case("keyed, call of one of 100,000", |layer| {
             let layer = layer(DEFAULT);
             let circuits = full(&layer);
             let layer = layer.keyed_by(|_: &bool| Some(black_box(HOT)), circuits);
             reused(layer.layer(Nothing))
-        }),
+        })
+        .counted_over(500_000),
     ]
 }
 

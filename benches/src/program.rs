@@ -74,9 +74,11 @@ fn table(cases: &[Case], plan: Plan, dir: &Path) -> Result<(), String> {
     let bytes = weights.iter().filter(|((kind, _), _)| kind == "bytes");
     let bytes = bytes.map(|((_, name), figure)| (name.clone(), *figure)).collect();
     let table = Table { measured: measured.collect(), bytes };
-    let text = table.to_string();
-    println!("{text}");
-    for (file, content) in [("table.md", text), ("table.json", table.to_json())] {
+    let (targets, cases) = (table.targets(), table.cases());
+    println!("{targets}\n{cases}");
+    for (file, content) in
+        [("targets.md", targets), ("cases.md", cases), ("table.json", table.to_json())]
+    {
         let path: PathBuf = dir.join(file);
         fs::write(&path, content).map_err(|error| format!("{}: {error}", path.display()))?;
         println!("written: {}", path.display());

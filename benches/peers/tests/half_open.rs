@@ -6,7 +6,7 @@ use common::{Call, OPEN_FOR, Peer, Reply, Verdict, each, poll};
 
 /// Whether calls get through again, if the callee is well and there is plenty of time.
 fn recovers(peer: &Peer) -> bool {
-    (0..20).any(|_| {
+    (0..4).any(|_| {
         peer.pass(OPEN_FOR * 2);
         // Ours may stay half-open for a minute before it opens again.
         if peer.name == "portcullis" {

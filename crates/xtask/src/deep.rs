@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use crate::step::{Invocation, Step};
 use crate::workspace::Workspace;
-use crate::{advisories, tools};
+use crate::{advisories, peers, tools};
 
 /// How many cases each property sees, against 256 in the everyday run.
 const PROPERTY_CASES: u32 = 100_000;
@@ -15,6 +15,7 @@ pub(crate) fn steps(workspace: &Workspace) -> Vec<Step> {
     steps.push(walk());
     steps.push(sizes());
     steps.extend(suite(workspace, "conformance", |run| run));
+    steps.push(peers::clippy(workspace));
     steps.push(advisories::step(workspace));
     steps.push(miri(workspace));
     steps

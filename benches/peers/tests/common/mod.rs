@@ -22,8 +22,8 @@ use tower_layer::Layer as _;
 use tower_resilience_circuitbreaker::CircuitBreakerLayer as ResilienceLayer;
 use tower_service::Service;
 
-/// For how long they stay open.
-pub const OPEN_FOR: Duration = Duration::from_millis(30);
+/// For how long they stay open: long enough for a machine that has other things to do.
+pub const OPEN_FOR: Duration = Duration::from_millis(100);
 
 /// The answer of a call, given when the scene wants it.
 #[derive(Clone, Debug, Default)]
