@@ -9,10 +9,11 @@ const MANIFEST: &str = "benches/peers/Cargo.toml";
 
 /// Whether the crates of the others are here, or can be fetched.
 pub(crate) fn are_present(workspace: &Workspace) -> bool {
-    let fetch =
-        |how: &str| Invocation::cargo(&format!("fetch --locked {how} --manifest-path {MANIFEST}"));
-    tools::works(&fetch("--offline"), workspace)
-        || tools::works(&fetch("").env("CARGO_NET_RETRY", "1"), workspace)
+    // A tree needs the crates of this platform only.
+    let here = format!("tree --locked --offline --manifest-path {MANIFEST}");
+    let fetch = format!("fetch --locked --manifest-path {MANIFEST}");
+    tools::works(&Invocation::cargo(&here), workspace)
+        || tools::works(&Invocation::cargo(&fetch).env("CARGO_NET_RETRY", "1"), workspace)
 }
 
 /// A cargo command for their workspace.
