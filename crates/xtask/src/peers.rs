@@ -10,8 +10,8 @@ const MANIFEST: &str = "benches/peers/Cargo.toml";
 /// Whether the crates of the others are here, or can be fetched.
 pub(crate) fn are_present(workspace: &Workspace) -> bool {
     // A tree needs the crates of this platform only.
-    let here = format!("tree --locked --offline --manifest-path {MANIFEST}");
-    let fetch = format!("fetch --locked --manifest-path {MANIFEST}");
+    let here = format!("tree --offline --manifest-path {MANIFEST}");
+    let fetch = format!("fetch --manifest-path {MANIFEST}");
     tools::works(&Invocation::cargo(&here), workspace)
         || tools::works(&Invocation::cargo(&fetch).env("CARGO_NET_RETRY", "1"), workspace)
 }
@@ -19,12 +19,9 @@ pub(crate) fn are_present(workspace: &Workspace) -> bool {
 /// A cargo command for their workspace.
 pub(crate) fn cargo(workspace: &Workspace, command: &str, rest: &str) -> Invocation {
     let target = workspace.target().join("peers");
-    let locked = if command == "fmt" {
-        String::new()
-    } else {
-        format!("--locked --target-dir {}", target.display())
-    };
-    Invocation::cargo(&format!("{command} --manifest-path {MANIFEST} {locked} {rest}"))
+    let built =
+        if command == "fmt" { String::new() } else { format!("--target-dir {}", target.display()) };
+    Invocation::cargo(&format!("{command} --manifest-path {MANIFEST} {built} {rest}"))
 }
 
 /// What is said of the others, shown by playing the same scenes with them.
