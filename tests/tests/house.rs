@@ -9,11 +9,12 @@ use portcullis_tests::root;
 use toml::{Table, Value};
 
 /// What stands at the top of the repository, and nothing else does.
-const TOP_LEVEL: [&str; 18] = [
+const TOP_LEVEL: [&str; 19] = [
     ".cargo",
     ".ci",
     ".gitignore",
     "CHANGELOG.md",
+    "COMPARE.md",
     "CONTRIBUTING.md",
     "Cargo.lock",
     "Cargo.toml",
@@ -120,6 +121,22 @@ fn the_readme_names_the_test_command_and_the_main_job() {
     for command in ["cargo xtask test", "cargo run --release -p storm"] {
         assert!(readme.contains(command), "README.md does not name `{command}`");
     }
+}
+
+#[test]
+fn what_is_said_of_others_names_tests_that_exist() {
+    let dir = root().join("benches/peers/tests");
+    let tests = sources(&dir).iter().map(|path| read(path)).collect::<String>();
+    let page = read(&root().join("COMPARE.md"));
+    let rows = page.lines().filter(|line| line.starts_with("| ") && line.contains("_"));
+    let mut named = 0;
+    for name in rows.flat_map(|row| row.split('`').skip(1).step_by(2)) {
+        if name.matches('_').count() > 3 {
+            named += 1;
+            assert!(tests.contains(&format!("fn {name}(")), "COMPARE.md names `{name}`");
+        }
+    }
+    assert!(named > 20, "only {named} tests are named");
 }
 
 // ===== sources =====

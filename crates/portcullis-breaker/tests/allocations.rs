@@ -119,13 +119,43 @@ fn a_success_allocates_nothing_whatever_the_evidence() {
 #[test]
 fn a_clone_per_call_allocates_nothing() {
     // As axum does it.
-    let service = CircuitBreakerLayer::generic(CONFIG).layer(Inner { waits: true });
-    let info = measure(|| {
-        for _ in 0..1_000 {
-            assert!(call(&mut service.clone()).is_ok());
-        }
-    });
-    assert_eq!(info.count_total, 0);
+    let rate = Percent::new(50);
+    let seconds = Window::in_buckets(std::time::Duration::from_secs(10), 10);
+    let trips = [
+        Trip::consecutive(5),
+        Trip::failure_rate(rate, Window::last(100)),
+        Trip::failure_rate(rate, seconds),
+    ];
+    for trip in trips {
+        let service = CircuitBreakerLayer::generic(CONFIG.trip(trip)).layer(Inner { waits: true });
+        let info = measure(|| {
+            for _ in 0..1_000 {
+                assert!(call(&mut service.clone()).is_ok());
+            }
+        });
+        assert_eq!(info.count_total, 0, "{trip:?}");
+    }
+}
+
+#[test]
+fn one_failure_in_a_hundred_allocates_nothing() {
+    let rate = Percent::new(50);
+    let seconds = Window::in_buckets(std::time::Duration::from_secs(10), 10);
+    for window in [Window::last(100), seconds] {
+        let breaker = CircuitBreaker::new(CONFIG.trip(Trip::failure_rate(rate, window)));
+        let info = measure(|| {
+            for number in 1..=10_000 {
+                let permit = breaker.try_acquire().unwrap();
+                if number % 100 == 0 {
+                    permit.failure(FailureKind::Internal);
+                } else {
+                    permit.success();
+                }
+            }
+        });
+        assert_eq!(info.count_total, 0, "{window:?}");
+        assert_eq!(breaker.state(), State::Closed);
+    }
 }
 
 #[test]
@@ -142,8 +172,15 @@ fn a_trial_allocates_nothing() {
 #[test]
 fn a_success_per_key_allocates_nothing() {
     let layer = CircuitBreakerLayer::generic(CONFIG).keyed_fn(|_: &Request<()>| Some("a"));
+    let others = layer.circuits().clone();
     let mut service = layer.layer(Inner { waits: true });
     assert!(call(&mut service).is_ok(), "the circuit of the key is made");
+    assert_eq!(allocations(&mut service, true), 0);
+    // Nor does it matter how many other keys there are.
+    let names: Vec<String> = (0..5_000).map(|number| number.to_string()).collect();
+    for name in names.leak() {
+        let _ = others.get(&name.as_str());
+    }
     assert_eq!(allocations(&mut service, true), 0);
 }
 

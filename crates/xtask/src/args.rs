@@ -9,14 +9,15 @@ commands:
                      dependency budget, licences; stable Rust only
   deep [--strict]    what takes longer: many property cases, larger walks, conformance in
                      release, advisories, miri; --strict counts a skipped check as a failure
-  bench [--quick]    the benchmarks; --quick takes fewer samples";
+  bench [--quick] [--macro]    what each path costs, beside what is aimed at and beside others;
+                     --quick takes fewer rounds, --macro measures a real server instead";
 
 /// One command with its options.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Command {
     Test,
     Deep { strict: bool },
-    Bench { quick: bool },
+    Bench { quick: bool, whole: bool },
 }
 
 /// Why there is no command to run.
@@ -38,19 +39,24 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, P
         return Err(wrong("a command is missing; allowed: test, deep, bench"));
     };
     match command.as_str() {
-        "test" => flag("test", None, options).map(|_| Command::Test),
-        "deep" => flag("deep", Some("--strict"), options).map(|strict| Command::Deep { strict }),
-        "bench" => flag("bench", Some("--quick"), options).map(|quick| Command::Bench { quick }),
+        "test" => flags("test", [], options).map(|[]| Command::Test),
+        "deep" => flags("deep", ["--strict"], options).map(|[strict]| Command::Deep { strict }),
+        "bench" => flags("bench", ["--quick", "--macro"], options)
+            .map(|[quick, whole]| Command::Bench { quick, whole }),
         unknown => Err(wrong(&format!("unknown command `{unknown}`; allowed: test, deep, bench"))),
     }
 }
 
-/// Whether the one option that `command` knows was given.
-fn flag(command: &str, known: Option<&str>, options: &[String]) -> Result<bool, Problem> {
-    match options.iter().find(|option| Some(option.as_str()) != known) {
-        None => Ok(!options.is_empty()),
+/// Which of the options that `command` knows were given.
+fn flags<const N: usize>(
+    command: &str,
+    known: [&str; N],
+    options: &[String],
+) -> Result<[bool; N], Problem> {
+    match options.iter().find(|option| !known.contains(&option.as_str())) {
+        None => Ok(known.map(|flag| options.iter().any(|option| option == flag))),
         Some(unknown) => {
-            let allowed = known.unwrap_or("none");
+            let allowed = if N == 0 { "none".to_owned() } else { known.join(", ") };
             Err(wrong(&format!("`{command}` has no option `{unknown}`; allowed: {allowed}")))
         }
     }
@@ -80,8 +86,10 @@ mod tests {
         assert_eq!(parsed("test"), Ok(Command::Test));
         assert_eq!(parsed("deep"), Ok(Command::Deep { strict: false }));
         assert_eq!(parsed("deep --strict"), Ok(Command::Deep { strict: true }));
-        assert_eq!(parsed("bench"), Ok(Command::Bench { quick: false }));
-        assert_eq!(parsed("bench --quick"), Ok(Command::Bench { quick: true }));
+        assert_eq!(parsed("bench"), Ok(Command::Bench { quick: false, whole: false }));
+        assert_eq!(parsed("bench --quick"), Ok(Command::Bench { quick: true, whole: false }));
+        let both = Command::Bench { quick: true, whole: true };
+        assert_eq!(parsed("bench --macro --quick"), Ok(both));
     }
 
     #[test]
@@ -95,6 +103,10 @@ mod tests {
         assert_eq!(reason(""), "a command is missing; allowed: test, deep, bench");
         assert_eq!(reason("tset"), "unknown command `tset`; allowed: test, deep, bench");
         assert_eq!(reason("deep --quick"), "`deep` has no option `--quick`; allowed: --strict");
+        assert_eq!(
+            reason("bench --slow"),
+            "`bench` has no option `--slow`; allowed: --quick, --macro"
+        );
         assert_eq!(reason("test --all"), "`test` has no option `--all`; allowed: none");
     }
 }

@@ -2,12 +2,13 @@
 
 use crate::step::{Invocation, Step};
 use crate::workspace::Workspace;
-use crate::{deny, duplicates, tools};
+use crate::{deny, duplicates, peers, tools};
 
 /// The steps of the everyday command.
 pub(crate) fn steps(workspace: &Workspace) -> Vec<Step> {
     let mut steps = vec![
         Step::run("fmt", Invocation::cargo("fmt --all --check")),
+        Step::run("peers fmt", peers::cargo(workspace, "fmt", "--check")),
         typos(workspace),
         duplicates::step(),
         deny::step(workspace),
@@ -26,6 +27,7 @@ pub(crate) fn steps(workspace: &Workspace) -> Vec<Step> {
         Step::run(format!("bare {library}"), Invocation::cargo(&check))
     }));
     steps.extend(test_runs());
+    steps.push(peers::tests(workspace));
     steps
 }
 
@@ -72,7 +74,7 @@ mod tests {
             Action::Skip(_) => Some(step.name),
             _ => None,
         });
-        let optional = ["typos", "deny"];
+        let optional = ["typos", "deny", "peers"];
         assert!(skipped.into_iter().all(|name| optional.contains(&name.as_str())));
     }
 }

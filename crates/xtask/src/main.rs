@@ -11,6 +11,7 @@ mod deep;
 mod deny;
 mod duplicates;
 mod everyday;
+mod peers;
 mod report;
 mod run;
 mod step;
@@ -54,7 +55,8 @@ fn execute(command: Command, workspace: &Workspace) -> Report {
             let report = run::all(deep::steps(workspace), workspace);
             if strict { report.strict() } else { report }
         }
-        Command::Bench { quick } => {
+        Command::Bench { quick, whole: true } => run::all(bench::whole(quick), workspace),
+        Command::Bench { quick, whole: false } => {
             let report = run::all(bench::steps(workspace, quick), workspace);
             println!("\nresults: {}", bench::results(workspace).display());
             report

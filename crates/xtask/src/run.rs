@@ -38,7 +38,7 @@ fn one(step: Step, workspace: &Workspace) -> Row {
     let verdict = match step.action {
         Action::Run(invocation) => command_verdict(&invocation, workspace),
         Action::Tests(invocation) => tests_verdict(&invocation, workspace),
-        Action::Check(_, check) => check(workspace),
+        Action::Check(shown, check) => check(&shown, workspace),
         Action::Skip(reason) => Verdict::Skipped(reason),
     };
     let row = Row { name: step.name, verdict, elapsed: started.elapsed(), command };

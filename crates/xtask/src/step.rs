@@ -16,8 +16,8 @@ pub(crate) enum Action {
     Run(Invocation),
     /// Runs tests. A run in which no test was executed counts as skipped.
     Tests(Invocation),
-    /// Asks a function of this crate. The invocation is what it is shown as.
-    Check(Invocation, fn(&Workspace) -> Verdict),
+    /// Asks a function of this crate. The invocation is what it is shown as, and handed.
+    Check(Invocation, fn(&Invocation, &Workspace) -> Verdict),
     /// Does nothing, for the reason given.
     Skip(String),
 }
@@ -53,7 +53,7 @@ impl Step {
     pub(crate) fn check(
         name: impl Into<String>,
         shown: Invocation,
-        check: fn(&Workspace) -> Verdict,
+        check: fn(&Invocation, &Workspace) -> Verdict,
     ) -> Self {
         Self { name: name.into(), action: Action::Check(shown, check) }
     }
