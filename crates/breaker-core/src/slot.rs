@@ -44,7 +44,7 @@ pub(crate) use around::Surroundings;
 pub(crate) use inner::Core;
 use inner::Inner;
 pub(crate) use license::License;
-use local::{Local, Table, with_local};
+use local::{Local, PLACES, Table, with_local};
 use words::Words;
 
 /// What an observer panicked with, if one did.
@@ -57,7 +57,7 @@ pub(crate) struct Slot {
     keepers: AtomicU32,
     inner: Mutex<Inner>,
     /// Its place in the tables of threads.
-    place: usize,
+    place: u32,
 }
 
 /// What came of a step.
@@ -93,7 +93,7 @@ impl News {
 
 impl Slot {
     /// A slot in which no circuit lives.
-    fn vacant(place: usize) -> Self {
+    fn vacant(place: u32) -> Self {
         Self {
             words: Words::default(),
             keepers: AtomicU32::new(0),
@@ -113,10 +113,11 @@ impl Slot {
         let mut inner = lock(&self.inner);
         inner.era.begin(&core.machine);
         inner.core = Some(core);
-        inner.orphaned = false;
         inner.count_handle(1);
         self.keepers.store(1, Ordering::Relaxed);
-        self.words.publish(&mut inner);
+        // No license of an earlier circuit is gone on with.
+        self.words.withdraw();
+        self.publish(&mut inner);
     }
 
     /// One handle more; one that is meant to stay, if `keeps`.
@@ -152,17 +153,20 @@ impl Slot {
         inner.count_handle(by);
         if let Some(table) = seated {
             // It may have been full.
-            inner.collect_handles(self.place, table);
+            inner.collect_handles(self.place(), table);
         }
     }
 
     /// Notes whether there is a handle that is meant to stay.
     #[cold]
     fn orphan(&self) {
-        let mut inner = lock(&self.inner);
-        // As it is by now, whoever came here first.
-        inner.orphaned = self.keepers.load(Ordering::Acquire) == 0;
-        self.words.publish(&mut inner);
+        self.publish(&mut lock(&self.inner));
+    }
+
+    /// Issues the license that follows from the machine's state, and from the handles there are.
+    fn publish(&self, inner: &mut Inner) {
+        let orphaned = self.keepers.load(Ordering::Acquire) == 0;
+        self.words.publish(inner, orphaned);
     }
 
     /// Ends the circuit if it has no handle left.
@@ -177,7 +181,7 @@ impl Slot {
 
     fn end(&self) -> Option<Core> {
         let mut inner = lock(&self.inner);
-        if inner.core.is_none() || inner.handles(self.place) > 0 {
+        if inner.core.is_none() || inner.handles(self.place()) > 0 {
             return None;
         }
         self.words.withdraw();
@@ -186,7 +190,12 @@ impl Slot {
 
     /// Whether there is one handle only.
     pub(crate) fn has_one_handle(&self) -> bool {
-        lock(&self.inner).handles(self.place) == 1
+        lock(&self.inner).handles(self.place()) == 1
+    }
+
+    /// Its place in the tables of threads.
+    const fn place(&self) -> usize {
+        self.place as usize % PLACES
     }
 
     fn enter(&self, table: &'static Table) {
@@ -194,7 +203,7 @@ impl Slot {
     }
 
     fn leave(&self, table: &'static Table) {
-        lock(&self.inner).leave(self.place, table);
+        lock(&self.inner).leave(self.place(), table);
     }
 }
 
@@ -261,7 +270,7 @@ impl Slot {
         let (license, until) = {
             let mut inner = lock(&self.inner);
             let license = self.words.license();
-            inner.restart(self.place, local.table(), license);
+            inner.restart(self.place(), local.table(), license);
             (license, self.words.until())
         };
         let timed = license.has(License::UNTIL).then(|| self.words.moment(license, until));
@@ -341,12 +350,12 @@ impl Slot {
         let (mut done, mut news) = (Transitions::new(), News::default());
         let (answer, changed, circuit, epoch) = {
             let mut inner = lock(&self.inner);
-            inner.fold(self.place, &mut done);
+            inner.fold(self.place(), &mut done);
             let answer = step(&mut inner, &mut done, &mut news, wanted);
             let changed = take_down(&inner, &done, &mut news);
-            self.words.publish(&mut inner);
+            self.publish(&mut inner);
             let circuit = observers.as_ref().and_then(|_| Circuit::of(&inner));
-            (answer, changed, circuit, inner.epoch())
+            (answer, changed, circuit, self.license().epoch())
         };
         if let Some(around) = changed {
             around.history.wake();
@@ -410,7 +419,7 @@ impl Slot {
     fn refresh(&self, family: &Arc<Surroundings>) {
         let mut inner = lock(&self.inner);
         if inner.core.as_ref().is_some_and(|core| Arc::ptr_eq(&core.around, family)) {
-            self.words.publish(&mut inner);
+            self.publish(&mut inner);
         }
     }
 

@@ -44,28 +44,30 @@ impl Machine {
         if gate == GateVerdict::Admit && self.is_probe(config) {
             return Ok(self.ticket(Role::Trial));
         }
-        let retry_at = self.retry_at();
-        let refusal = match (gate, &mut self.phase) {
-            (_, Phase::Open { until, .. }) if *until > self.now => Refusal {
+        let (retry_at, cause) = (self.retry_at(), self.past.cause);
+        let refusal = match (gate, self.past.phase_mut()) {
+            (_, Some(Phase::Open { until, .. })) if *until > self.now => Refusal {
                 reason: Reason::Open,
                 retry_after: retry_at.map(|at| at.since(self.now)),
-                cause: self.cause,
+                cause,
             },
             (GateVerdict::Refuse { retry_after }, _) => {
                 Refusal { reason: Reason::Dependency, retry_after, cause: None }
             }
             // Not reached: what is due has happened, or was a probe.
-            (GateVerdict::Admit, Phase::Open { .. }) => {
-                Refusal { reason: Reason::Open, retry_after: None, cause: self.cause }
+            (GateVerdict::Admit, Some(Phase::Open { .. })) => {
+                Refusal { reason: Reason::Open, retry_after: None, cause }
             }
-            (GateVerdict::Admit, Phase::Closed) => return Ok(self.ticket(Role::Evidence)),
-            (GateVerdict::Admit, Phase::HalfOpen(half_open)) => {
+            (GateVerdict::Admit, None | Some(Phase::Closed)) => {
+                return Ok(self.ticket(Role::Evidence));
+            }
+            (GateVerdict::Admit, Some(Phase::HalfOpen(half_open))) => {
                 match half_open.admit(config, self.now) {
                     Ok(()) => return Ok(self.ticket(Role::Trial)),
                     Err(reason) => Refusal {
                         reason,
                         retry_after: Some(half_open.wait(config, self.now)),
-                        cause: self.cause,
+                        cause,
                     },
                 }
             }
@@ -78,8 +80,8 @@ impl Machine {
 
     /// Whether an arrival just now is a probe, while the circuit is open.
     pub(super) fn is_probe(&mut self, config: &CircuitBreakerConfig) -> bool {
-        match (&mut self.phase, config.recovery.trickle()) {
-            (Phase::Open { until, probes: Some(probes), .. }, Some(rules))
+        match (self.past.phase_mut(), config.recovery.trickle()) {
+            (Some(Phase::Open { until, probes: Some(probes), .. }), Some(rules))
                 if *until <= self.now =>
             {
                 match probes.arrive(rules, self.now, &mut self.chance) {
@@ -100,10 +102,12 @@ impl Machine {
     /// Whether a call that the rules refuse passes all the same: in shadow, or as part of the
     /// share that is not refused or not enforced.
     fn lets_pass(&mut self, config: &CircuitBreakerConfig, reason: Reason) -> bool {
-        let enforced = self.forced.is_none() && self.enforce.pass(config.enforce);
-        bump(&mut self.totals.would_refuse, !enforced);
+        let enforced = self.past.forced.is_none() && self.enforce.pass(config.enforce);
+        if !enforced {
+            bump(&mut self.past.totals.would_refuse, true);
+        }
         let leaks = |leak: &mut Spread| leak.pass(config.open_refusal_share.rest());
-        let passes = !enforced || reason == Reason::Open && leaks(&mut self.leak);
+        let passes = !enforced || reason == Reason::Open && leaks(&mut self.past.leak);
         if passes {
             self.count_arrivals(1);
         }

@@ -54,8 +54,8 @@ impl Machine {
         if ticket.generation != self.generation {
             self.late_successes(rest);
         } else if self.state() != State::Disabled {
-            bump_by(&mut self.totals.successes, rest);
-            if matches!(self.phase, Phase::Closed) && self.state() != State::ForcedOpen {
+            bump_by(&mut self.successes, rest);
+            if matches!(self.past.phase, Phase::Closed) && self.state() != State::ForcedOpen {
                 self.evidence.record_successes(rest, self.now);
                 self.learn_successes(rest);
             }
@@ -65,14 +65,14 @@ impl Machine {
     /// Takes in `n` successes of an older generation: they decide nothing.
     pub(crate) fn late_successes(&mut self, n: u32) {
         if self.state() != State::Disabled {
-            bump_by(&mut self.totals.successes, n);
-            bump_by(&mut self.totals.late, n);
+            bump_by(&mut self.successes, n);
+            bump_by(&mut self.past.totals.late, n);
         }
     }
 
     /// Whether a success may open the circuit.
     fn may_trip(&self, config: &CircuitBreakerConfig) -> bool {
-        let judged = matches!(self.phase, Phase::Closed) && !self.custom && self.is_live();
+        let judged = matches!(self.past.phase, Phase::Closed) && !self.custom && self.is_live();
         judged && self.evidence_lull(config).0 == Lull::Matters
     }
 

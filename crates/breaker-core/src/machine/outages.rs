@@ -16,7 +16,6 @@ use crate::percent::Percent;
 pub(super) struct Outages {
     /// In whole milliseconds, oldest first.
     past: Vec<u32>,
-    most: u16,
     began: Option<Tick>,
 }
 
@@ -24,9 +23,7 @@ impl Outages {
     /// With fewer past outages than this nothing is said.
     const FEWEST: usize = 3;
 
-    pub(super) const fn new(config: &CircuitBreakerConfig) -> Self {
-        Self { past: Vec::new(), most: config.outage_history, began: None }
-    }
+    pub(super) const NONE: Self = Self { past: Vec::new(), began: None };
 
     /// An outage begins; `None` if it began before anybody here knew of it.
     pub(super) const fn begin(&mut self, at: Option<Tick>) {
@@ -34,20 +31,16 @@ impl Outages {
     }
 
     /// The present outage is over: the callee is well.
-    pub(super) fn end(&mut self, at: Tick) {
+    pub(super) fn end(&mut self, at: Tick, config: &CircuitBreakerConfig) {
         let Some(began) = self.began.take() else { return };
         let millis = at.since(began).as_millis();
         self.past.push(u32::try_from(millis).unwrap_or(u32::MAX));
-        self.forget();
+        self.keep(config);
     }
 
-    pub(super) fn keep(&mut self, most: u16) {
-        self.most = most;
-        self.forget();
-    }
-
-    fn forget(&mut self) {
-        let too_many = self.past.len().saturating_sub(usize::from(self.most));
+    /// Forgets those that are more than the configuration asks for.
+    pub(super) fn keep(&mut self, config: &CircuitBreakerConfig) {
+        let too_many = self.past.len().saturating_sub(usize::from(config.outage_history));
         self.past.drain(..too_many);
     }
 

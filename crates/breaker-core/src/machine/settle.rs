@@ -88,7 +88,7 @@ impl Machine {
         }
         self.advance(config, now, done);
         if self.state() != State::Disabled {
-            bump(&mut self.totals.cancelled, true);
+            bump(&mut self.cancelled, true);
             self.give_back(ticket);
         }
         None
@@ -106,16 +106,16 @@ impl Machine {
     ) -> Settled {
         self.advance(config, now, done);
         let now = self.now;
-        let role = match &mut self.phase {
-            Phase::Closed => Role::Evidence,
-            Phase::HalfOpen(half_open) => {
+        let role = match self.past.phase_mut() {
+            None | Some(Phase::Closed) => Role::Evidence,
+            Some(Phase::HalfOpen(half_open)) => {
                 if half_open.admit_recording(config, now) {
                     Role::Trial
                 } else {
                     Role::Bystander
                 }
             }
-            Phase::Open { .. } => self.recorded_while_open(config),
+            Some(Phase::Open { .. }) => self.recorded_while_open(config),
         };
         let ticket = self.ticket(role);
         self.settle(config, ticket, outcome, duration, now, done)
@@ -138,7 +138,7 @@ impl Machine {
         done: &mut Transitions,
     ) -> Settled {
         self.advance(config, now, done);
-        let role = match self.phase {
+        let role = match self.past.phase {
             Phase::Closed => Role::Evidence,
             Phase::HalfOpen(_) | Phase::Open { .. } => Role::Bystander,
         };
@@ -165,38 +165,42 @@ impl Machine {
         let cause =
             Cause { condition: Condition::Strategy, bad: tally.failures, calls: tally.calls };
         let now = self.now;
-        match &mut self.phase {
+        match self.past.phase_mut() {
             // Closed => Open, HalfOpen => Open
-            Phase::Closed | Phase::HalfOpen(_) if advice.open => {
+            None | Some(Phase::Closed | Phase::HalfOpen(_)) if advice.open => {
                 self.open(config, cause, None, now, done);
             }
             // HalfOpen => Closed
-            Phase::HalfOpen(_) if advice.close => self.close(Why::Strategy, now, done),
-            Phase::HalfOpen(half_open) => {
+            Some(Phase::HalfOpen(_)) if advice.close => {
+                self.close(config, Why::Strategy, now, done);
+            }
+            Some(Phase::HalfOpen(half_open)) => {
                 if let Next::Share { from, to } = half_open.set_share(advice.share, now) {
                     return Some((from, to));
                 }
             }
-            Phase::Closed | Phase::Open { .. } => {}
+            Some(Phase::Closed | Phase::Open { .. }) | None => {}
         }
         None
     }
 
-    const fn count(&mut self, settled: Settled) {
+    fn count(&mut self, settled: Settled) {
         let Settled { counted, slow, late, .. } = settled;
         match counted {
-            Counted::Success => bump(&mut self.totals.successes, true),
-            Counted::Failure => bump(&mut self.totals.failures, true),
-            Counted::Ignored => bump(&mut self.totals.ignored, true),
+            Counted::Success => bump(&mut self.successes, true),
+            Counted::Failure => bump(&mut self.failures, true),
+            Counted::Ignored => bump(&mut self.past.totals.ignored, true),
         }
         if matches!(counted, Counted::Failure) {
             self.last_failure = Some(self.now);
         }
         if slow {
-            self.last_slow = Some(self.now);
+            self.past.last_slow = Some(self.now);
         }
-        bump(&mut self.totals.slow, slow);
-        bump(&mut self.totals.late, late);
+        if slow || late {
+            bump(&mut self.past.totals.slow, slow);
+            bump(&mut self.past.totals.late, late);
+        }
     }
 
     /// Feeds the evidence or the trials, and draws the consequence.
@@ -210,8 +214,8 @@ impl Machine {
     ) -> Option<(Percent, Percent)> {
         let Settled { counted, slow, .. } = settled;
         let says_something = counted != Counted::Ignored && self.state() != State::ForcedOpen;
-        match (role, &mut self.phase) {
-            (Role::Evidence, Phase::Closed) if says_something => {
+        match (role, self.past.phase_mut()) {
+            (Role::Evidence, None | Some(Phase::Closed)) if says_something => {
                 self.evidence.record(counted == Counted::Failure, slow, self.now);
                 if self.custom || !self.is_live() {
                     return None;
@@ -225,11 +229,11 @@ impl Machine {
                 }
                 None
             }
-            (Role::Trial, Phase::HalfOpen(half_open)) => {
+            (Role::Trial, Some(Phase::HalfOpen(half_open))) => {
                 let next = half_open.settle(config, counted, slow, self.now);
                 self.follow(config, next, retry_after, done)
             }
-            (Role::Trial, Phase::Open { .. }) => {
+            (Role::Trial, Some(Phase::Open { .. })) => {
                 self.end_probe(config, counted, retry_after, done);
                 None
             }
@@ -246,7 +250,8 @@ impl Machine {
         done: &mut Transitions,
     ) {
         let now = self.now;
-        let Phase::Open { since, until, probes: Some(probes), .. } = &mut self.phase else {
+        let Some(Phase::Open { since, until, probes: Some(probes), .. }) = self.past.phase_mut()
+        else {
             return;
         };
         match counted {
@@ -263,7 +268,7 @@ impl Machine {
                 self.enter_half_open(config, Why::ProbeSucceeded, now, done);
                 if config.recovery.ramp().is_none() && !self.custom {
                     // HalfOpen => Closed
-                    self.close(Why::TrialsSucceeded, now, done);
+                    self.close(config, Why::TrialsSucceeded, now, done);
                 }
             }
         }
@@ -282,7 +287,7 @@ impl Machine {
         match next {
             Next::Stay => {}
             Next::Share { from, to } => return Some((from, to)),
-            Next::Close => self.close(why, self.now, done),
+            Next::Close => self.close(config, why, self.now, done),
             Next::Open(cause) => self.open(config, cause, retry_after, self.now, done),
         }
         None
@@ -292,10 +297,10 @@ impl Machine {
         if ticket.generation != self.generation || ticket.role != Role::Trial {
             return;
         }
-        match &mut self.phase {
-            Phase::HalfOpen(half_open) => half_open.give_back(),
-            Phase::Open { probes: Some(probes), .. } => probes.give_back(),
-            Phase::Open { .. } | Phase::Closed => {}
+        match self.past.phase_mut() {
+            Some(Phase::HalfOpen(half_open)) => half_open.give_back(),
+            Some(Phase::Open { probes: Some(probes), .. }) => probes.give_back(),
+            Some(Phase::Open { .. } | Phase::Closed) | None => {}
         }
     }
 }

@@ -4,8 +4,8 @@ use super::{Machine, Role, Ticket};
 
 impl Machine {
     /// Counts refusals that were given in an older generation.
-    pub(crate) const fn refused_before(&mut self, n: u64) {
-        self.totals.refused = self.totals.refused.saturating_add(n);
+    pub(crate) fn refused_before(&mut self, n: u64) {
+        self.past.totals.refused = self.past.totals.refused.saturating_add(n);
     }
 }
 

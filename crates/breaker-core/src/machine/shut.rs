@@ -39,12 +39,12 @@ impl Machine {
     /// refusals home by [`refuse_many`](Self::refuse_many) before the next thing that it does.
     #[must_use]
     pub fn open_until(&self, config: &CircuitBreakerConfig) -> Option<Shut> {
-        match (&self.forced, &self.phase) {
+        match (&self.past.forced, &self.past.phase) {
             (Some(forced), _) => (forced.state == State::ForcedOpen).then(|| self.shut_by_order()),
             (None, Phase::Open { until, .. }) => {
                 let all =
                     config.enforce == Percent::FULL && config.open_refusal_share == Percent::FULL;
-                let (reason, cause) = (Reason::Open, self.cause);
+                let (reason, cause) = (Reason::Open, self.past.cause);
                 all.then(|| Shut { until: *until, retry_at: self.retry_at(), reason, cause })
             }
             _ => None,
@@ -61,29 +61,29 @@ impl Machine {
     }
 
     /// Counts a refusal that was given by [`known_refusal`](Self::known_refusal) or by a gate.
-    pub const fn refused(&mut self, refusal: Refusal) -> Refusal {
+    pub fn refused(&mut self, refusal: Refusal) -> Refusal {
         self.refuse_many(1);
         refusal
     }
 
     /// Counts `n` refusals that were given as [`open_until`](Self::open_until) said: the same as
     /// if each of them had asked for admission at its time.
-    pub const fn refuse_many(&mut self, n: u64) {
-        self.totals.refused = self.totals.refused.saturating_add(n);
-        self.refused_here = self.refused_here.saturating_add(n);
+    pub fn refuse_many(&mut self, n: u64) {
+        self.past.totals.refused = self.past.totals.refused.saturating_add(n);
+        self.past.refused_here = self.past.refused_here.saturating_add(n);
         self.count_arrivals(n);
     }
 
     /// Counts arrivals while the circuit is open, which tell how often to probe.
-    pub(super) const fn count_arrivals(&mut self, n: u64) {
-        if let Phase::Open { probes: Some(probes), .. } = &mut self.phase {
+    pub(super) fn count_arrivals(&mut self, n: u64) {
+        if let Some(Phase::Open { probes: Some(probes), .. }) = self.past.phase_mut() {
             probes.count(n);
         }
     }
 
     /// An order that ends at the end of time ends never.
     pub(super) fn shut_by_order(&self) -> Shut {
-        let until = self.forced.as_ref().and_then(|forced| forced.until);
+        let until = self.past.forced.as_ref().and_then(|forced| forced.until);
         let retry_at = until.filter(|until| *until < Tick::MAX);
         let until = until.unwrap_or(Tick::MAX);
         Shut { until, retry_at, reason: Reason::ForcedOpen, cause: None }

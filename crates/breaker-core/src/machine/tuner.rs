@@ -144,14 +144,14 @@ impl Machine {
         done: &mut Transitions,
     ) {
         self.advance(config, now, done);
-        if let Some(learnt) = &mut self.learnt {
+        if let Some(learnt) = self.past.learnt_mut() {
             learnt.frozen = frozen;
         }
     }
 
     /// The trip conditions in force, where the tuner has moved a threshold.
     pub(super) fn tuned_trip(&self, config: &CircuitBreakerConfig) -> Option<Trip> {
-        let learnt = self.learnt.filter(|_| config.tuner == Tuner::Apply)?;
+        let learnt = self.past.learnt.filter(|_| config.tuner == Tuner::Apply)?;
         let (_, _, threshold) = config.tuned()?;
         (learnt.threshold != threshold).then(|| config.trip.with_first_rate(learnt.threshold))
     }
@@ -162,7 +162,7 @@ impl Machine {
     /// not become the norm.
     pub(super) fn learn(&mut self, config: &CircuitBreakerConfig, failed: bool) {
         let learns = self.tunes() && !self.in_trouble(config);
-        if let Some(learnt) = self.learnt.as_mut().filter(|_| learns) {
+        if let Some(learnt) = self.past.learnt_mut().filter(|_| learns) {
             learnt.record(failed);
         }
     }
@@ -170,7 +170,7 @@ impl Machine {
     /// Learns from `n` successes that are in the evidence already, where each of them teaches.
     pub(super) fn learn_successes(&mut self, n: u32) {
         let learns = self.tunes();
-        if let Some(learnt) = self.learnt.as_mut().filter(|_| learns) {
+        if let Some(learnt) = self.past.learnt_mut().filter(|_| learns) {
             learnt.record_successes(n);
         }
     }
@@ -188,7 +188,7 @@ impl Machine {
         evidence: (Lull, Option<Tick>),
     ) -> (Lull, Option<Tick>) {
         let (lull, until) = evidence;
-        let Some(learnt) = self.learnt.filter(|_| self.tunes()) else { return evidence };
+        let Some(learnt) = self.past.learnt.filter(|_| self.tunes()) else { return evidence };
         let settled = learnt.is_settled() && !self.in_trouble(config);
         let least = if settled { Lull::Nothing } else { Lull::Adds };
         // In a window of time the target moves as calls leave it.
@@ -212,14 +212,16 @@ impl Machine {
         if !self.tunes() {
             return;
         }
-        while let Some(at) = self.learnt.map(|learnt| learnt.next_look).filter(|at| *at <= until) {
+        while let Some(at) =
+            self.past.learnt.map(|learnt| learnt.next_look).filter(|at| *at <= until)
+        {
             self.evidence.advance(at);
             let Some((tally, rule, configured)) = self.watched(config) else { return };
             let n = match rule.window.span {
                 Span::Calls(size) => size,
                 Span::Time { .. } => tally.calls.max(rule.window.min_calls),
             };
-            let Some(learnt) = &mut self.learnt else { return };
+            let Some(learnt) = self.past.learnt_mut() else { return };
             // Nothing changes by time alone any more.
             let still = tally.calls == 0 || matches!(rule.window.span, Span::Calls(_));
             let step = learnt.step(n);
@@ -240,7 +242,7 @@ impl Machine {
 
     /// What the tuner has to say, for a snapshot.
     pub(super) fn tuning(&self, config: &CircuitBreakerConfig) -> Option<Tuning> {
-        let (learnt, (_, _, configured)) = (self.learnt?, config.tuned()?);
+        let (learnt, (_, _, configured)) = (self.past.learnt?, config.tuned()?);
         let applied = config.tuner == Tuner::Apply;
         Some(Tuning {
             mode: config.tuner,
@@ -258,34 +260,37 @@ impl Machine {
             (config.tuner, config.tuned().map(|(_, rule, rate)| (rule.window, rate)))
         };
         if what(old) != what(new) {
-            self.learnt = Learnt::new(new, self.now);
+            let learnt = Learnt::new(new, self.now);
+            if learnt.is_some() || self.past.learnt.is_some() {
+                self.past.learnt = learnt;
+            }
         }
     }
 
     /// When the tuner decides next.
     #[cfg(test)]
     pub(super) fn next_look(&self) -> Option<Tick> {
-        self.learnt.map(|learnt| learnt.next_look)
+        self.past.learnt.map(|learnt| learnt.next_look)
     }
 
     /// Passes over what would have been decided up to `at`.
     pub(super) fn skip_looks(&mut self, at: Tick) {
-        if let Some(learnt) = &mut self.learnt {
+        if let Some(learnt) = self.past.learnt_mut() {
             learnt.skip(at);
         }
     }
 
     /// Whether calls are those of every day: the circuit is closed, and by its own rules.
     fn tunes(&self) -> bool {
-        self.learnt.is_some()
-            && matches!(self.phase, Phase::Closed)
+        self.past.learnt.is_some()
+            && matches!(self.past.phase, Phase::Closed)
             && !self.custom
             && self.is_live()
     }
 
     fn in_trouble(&self, config: &CircuitBreakerConfig) -> bool {
         let Some((tally, _, configured)) = self.watched(config) else { return false };
-        let threshold = match (config.tuner, &self.learnt) {
+        let threshold = match (config.tuner, &self.past.learnt) {
             (Tuner::Apply, Some(learnt)) => learnt.threshold,
             _ => configured,
         };

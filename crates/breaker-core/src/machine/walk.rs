@@ -60,7 +60,7 @@ impl World {
     fn key(&self, config: usize, rules: &CircuitBreakerConfig) -> Key {
         let machine = &self.machine;
         let (mut rest_of_open, mut half_open) = (None, None);
-        match &machine.phase {
+        match &machine.past.phase {
             Phase::Closed => {}
             Phase::Open { until, probes, .. } => {
                 let mut probes = probes.clone();
@@ -69,7 +69,7 @@ impl World {
             }
             Phase::HalfOpen(course) => half_open = Some(course.with_age(machine.now, rules)),
         }
-        let forced = machine.forced.as_ref().map(|Forced { state, until, .. }| {
+        let forced = machine.past.forced.as_ref().map(|Forced { state, until, .. }| {
             (*state, until.map(|until| until.since(machine.now)))
         });
         // Under orders a streak grows without end; beyond the threshold all are alike.
@@ -80,8 +80,8 @@ impl World {
         let mut out: Vec<_> = self.out.iter().map(|ticket| self.kind(*ticket)).collect();
         out.sort_unstable();
         // From the second opening on the period is as long as it gets.
-        let openings = machine.openings.min(2);
-        let shares = (machine.enforce, machine.leak);
+        let openings = machine.past.openings.min(2);
+        let shares = (machine.enforce, machine.past.leak);
         Key { rest_of_open, half_open, forced, evidence, openings, shares, out, config }
     }
 
@@ -182,11 +182,11 @@ impl World {
             }
             Op::Other => machine.reconfigure(config, other, now, &mut done),
         }
-        assert_eq!(all_ended(machine.totals) - all_ended(before.totals), ended);
+        assert_eq!(all_ended(machine.totals()) - all_ended(before.totals()), ended);
         let ends = matches!(op, Op::Settle(..) | Op::Cancel(..) | Op::Record(_) | Op::Unready);
         let probes = |phase: &Phase| matches!(phase, Phase::Open { probes: Some(_), .. });
-        if ends && before.state() == State::Open && !probes(&before.phase) {
-            assert_eq!(before.phase, machine.phase, "what ended while open moved it");
+        if ends && before.state() == State::Open && !probes(&before.past.phase) {
+            assert_eq!(before.past.phase, machine.past.phase, "what ended while open moved it");
         }
         assert_legal(&before, machine, &done);
         let config = if matches!(op, Op::Other) { other } else { config };
@@ -201,7 +201,7 @@ impl World {
         let in_flight = self.machine.trials_in_flight();
         assert_eq!(in_flight as usize, trials, "trials in flight, and tickets that are out");
         let Some(rules) = config.recovery.trials() else { return };
-        let Phase::HalfOpen(half_open) = &self.machine.phase else { return };
+        let Phase::HalfOpen(half_open) = &self.machine.past.phase else { return };
         // Fewer may be permitted than are out already; but none is added then.
         let taken = in_flight + half_open.tally().calls;
         let anew = before.generation != self.machine.generation;
@@ -226,7 +226,7 @@ impl World {
                 }
             }
         }
-        panic!("did not close in 80 s: {:?}", machine.phase);
+        panic!("did not close in 80 s: {:?}", machine.past.phase);
     }
 }
 
@@ -246,7 +246,7 @@ fn assert_no_need_to_look(
 
 fn assert_legal(before: &Machine, after: &Machine, done: &Transitions) {
     use State::{Closed, HalfOpen, Open};
-    let (mut state, mut shadow) = (before.state(), before.phase.state());
+    let (mut state, mut shadow) = (before.state(), before.past.phase.state());
     let mut generation = before.generation;
     for step in done.iter() {
         let (from, to) = (step.from, step.to);

@@ -22,10 +22,9 @@ pub(crate) struct Inner {
     pub(super) era: Era,
     /// Where threads note what is still to be taken in. It belongs to the slot: threads do not
     /// know when a circuit ends.
-    claims: Vec<Claim>,
+    claims: Claims,
     /// Handles that were cloned less those that were dropped, as far as no thread has noted it.
     handles: i64,
-    pub(super) orphaned: bool,
 }
 
 /// One circuit.
@@ -55,10 +54,18 @@ pub(super) struct Era {
     pub(super) first: u64,
     /// The first epoch of the present generation: older ones of the circuit are late.
     pub(super) start: u64,
-    /// The epoch in force.
-    pub(super) present: u64,
     /// The generation of the machine when that was found out.
     pub(super) generation: u64,
+}
+
+/// A list that takes no memory as long as it is empty, as it is for nearly all circuits of a large
+/// family.
+#[derive(Default)]
+struct Claims(Option<Box<ClaimList>>);
+
+#[derive(Default)]
+struct ClaimList {
+    list: Vec<Claim>,
 }
 
 enum Claim {
@@ -74,7 +81,7 @@ impl Inner {
     /// In whatever order they are taken in: successes of one epoch are all alike, and none of
     /// them can change the state, or it would not have been noted but taken in at once.
     pub(super) fn fold(&mut self, place: usize, done: &mut Transitions) {
-        for claim in &mut self.claims {
+        for claim in self.claims.iter_mut() {
             let (kind, count) = match claim {
                 Claim::Left { kind, count } => (*kind, std::mem::take(count)),
                 Claim::Table { table, folded } => {
@@ -175,11 +182,6 @@ impl Inner {
         let generation = self.era.generation.wrapping_sub(late as u64);
         Some(Ticket::of(generation, permit))
     }
-
-    /// The epoch in force.
-    pub(super) const fn epoch(&self) -> u64 {
-        self.era.present
-    }
 }
 
 const fn cloned(noted: u64) -> i64 {
@@ -188,6 +190,26 @@ const fn cloned(noted: u64) -> i64 {
 
 const fn dropped(noted: u64) -> i64 {
     (noted & 0xFFFF_FFFF) as i64
+}
+
+impl Claims {
+    fn push(&mut self, claim: Claim) {
+        self.0.get_or_insert_default().list.push(claim);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Claim> {
+        self.0.iter().flat_map(|claims| &claims.list)
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Claim> {
+        self.0.iter_mut().flat_map(|claims| &mut claims.list)
+    }
+
+    fn retain(&mut self, keep: impl FnMut(&Claim) -> bool) {
+        if let Some(claims) = &mut self.0 {
+            claims.list.retain(keep);
+        }
+    }
 }
 
 impl Claim {
@@ -205,27 +227,22 @@ impl Table {
 // ===== impl Era =====
 
 impl Era {
-    /// Another circuit lives here from now on.
+    /// Another circuit lives here, whose license is still to be issued.
     pub(super) fn begin(&mut self, machine: &Machine) {
-        let epoch = next_epoch();
-        let generation = machine.generation();
-        *self = Self { first: epoch, start: epoch, present: epoch, generation };
+        // Before any epoch that it will have, and after all that were given out.
+        let first = next_epoch();
+        *self = Self { first, start: first, generation: machine.generation() };
     }
 
-    /// Whether the generation has changed; from now on what is out is late.
-    pub(super) fn follow(&mut self, machine: &Machine) -> bool {
-        let changed = self.generation != machine.generation();
-        if changed {
-            self.renew();
-            self.start = self.present;
-            self.generation = machine.generation();
-        }
-        changed
+    /// Whether the generation is another one by now.
+    pub(super) fn has_changed(&self, machine: &Machine) -> bool {
+        self.generation != machine.generation()
     }
 
-    /// What was told without the lock is different from now on.
-    pub(super) fn renew(&mut self) {
-        self.present = next_epoch();
+    /// From this epoch on it is another generation; what is out is late.
+    pub(super) fn follow(&mut self, machine: &Machine, epoch: u64) {
+        self.start = epoch;
+        self.generation = machine.generation();
     }
 }
 

@@ -56,7 +56,7 @@ impl License {
         self.0 & (Self::IDLE | Self::UNTIL | Self::SLOW) == Self::IDLE
     }
 
-    pub(super) const fn epoch(self) -> u64 {
+    pub(crate) const fn epoch(self) -> u64 {
         self.0 >> SHIFT
     }
 

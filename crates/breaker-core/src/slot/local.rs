@@ -84,7 +84,7 @@ impl Local {
     /// The place of this circuit, if it has one here.
     #[inline]
     fn place_of(&self, slot: &Slot) -> Option<&'static Place> {
-        let place = slot.place % PLACES;
+        let place = slot.place();
         match self.owners[place].get() {
             Some(owner) if ptr::eq(owner, slot) => Some(&self.table.0[place]),
             _ => None,
@@ -94,7 +94,7 @@ impl Local {
     /// Notes a plain success under `license`; `false` where the lock has to be taken for it.
     #[inline]
     pub(super) fn success(&self, slot: &Slot, license: License) -> bool {
-        let until = &self.until[slot.place % PLACES];
+        let until = &self.until[slot.place()];
         self.note(slot, |pending| {
             let more = pending.success(license)?;
             let in_time = !license.has(License::UNTIL) || until.get()?.is_to_come();
@@ -104,7 +104,7 @@ impl Local {
 
     /// Notes until when successes may be noted about this circuit, which has a place here.
     pub(super) fn set_until(&self, slot: &Slot, until: Option<Moment>) {
-        self.until[slot.place % PLACES].set(until);
+        self.until[slot.place()].set(until);
     }
 
     /// Notes a refusal under `license`; `false` where the lock has to be taken for it.
@@ -163,7 +163,7 @@ impl Local {
 
     /// Gives the circuit a place here, unless another has a better claim to it.
     pub(super) fn seat(&self, slot: &'static Slot) -> bool {
-        let owner = &self.owners[slot.place % PLACES];
+        let owner = &self.owners[slot.place()];
         match owner.get() {
             Some(present) if ptr::eq(present, slot) => return true,
             Some(present) => {

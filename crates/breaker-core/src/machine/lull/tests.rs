@@ -195,7 +195,7 @@ proptest! {
             prop_assert!(!config.counts_successes());
             let seen = later.now;
             later.now = machine.now;
-            later.totals.successes = machine.totals.successes;
+            later.successes = machine.successes;
             // A look that moves nothing may have passed.
             let mut machine = machine;
             machine.skip_looks(seen);
@@ -272,7 +272,7 @@ fn a_time_window_answers_until_its_newest_bucket_ends() {
     assert_eq!(machine.lull(&config), (Lull::Matters, None));
     let mut done = Transitions::new();
     machine.settle_successes(&config, 3, &mut done);
-    assert_eq!((machine.state(), machine.totals.late), (State::Open, 2));
+    assert_eq!((machine.state(), machine.past.totals.late), (State::Open, 2));
 }
 
 #[test]
