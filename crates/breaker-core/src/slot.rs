@@ -17,6 +17,7 @@
 
 mod arena;
 mod around;
+mod claims;
 mod inner;
 mod license;
 mod local;
@@ -248,7 +249,7 @@ impl Slot {
         }
         if let (true, Some(began)) = (license.has(License::SLOW), began) {
             // The clock of somebody else is asked outside, in the step that follows.
-            let Some(now) = self.words.own_clock(license) else { return false };
+            let Some(now) = Words::own_clock(license) else { return false };
             if now.since(began) >= self.words.slow_after() {
                 return false;
             }
@@ -273,7 +274,7 @@ impl Slot {
             inner.restart(self.place(), local.table(), license);
             (license, self.words.until())
         };
-        let timed = license.has(License::UNTIL).then(|| self.words.moment(license, until));
+        let timed = license.has(License::UNTIL).then(|| Words::moment(license, until));
         local.set_until(self, timed.flatten());
     }
 
@@ -297,7 +298,7 @@ impl Slot {
 
     /// The present moment.
     pub(crate) fn now(&self) -> Tick {
-        match self.words.own_clock(self.license()) {
+        match Words::own_clock(self.license()) {
             Some(now) => now,
             // Not under the lock: it is the user's code.
             None => self.around().map_or(Tick::ZERO, |around| around.clock.now()),
