@@ -319,6 +319,30 @@ impl CircuitBreaker {
     }
 }
 
+/// For the models, which bring slots of their own.
+#[cfg(all(test, loom))]
+impl CircuitBreaker {
+    pub(crate) const fn living_in(slot: &'static Slot) -> Self {
+        Self { slot, keeps: true }
+    }
+}
+
+/// For the proofs, which look without a step.
+#[cfg(all(test, not(any(loom, shuttle))))]
+impl CircuitBreaker {
+    pub(crate) fn license(&self) -> License {
+        self.slot.license()
+    }
+
+    pub(crate) fn around_of_it(&self) -> Arc<Surroundings> {
+        self.around()
+    }
+
+    pub(crate) fn folded(&self) -> (Machine, CircuitBreakerConfig) {
+        self.slot.folded().expect("a handle keeps its circuit")
+    }
+}
+
 impl Clone for CircuitBreaker {
     #[inline]
     fn clone(&self) -> Self {

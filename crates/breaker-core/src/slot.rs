@@ -20,6 +20,8 @@ mod around;
 mod inner;
 mod license;
 mod local;
+#[cfg(all(test, loom))]
+mod models;
 mod names;
 mod words;
 
@@ -44,7 +46,10 @@ pub(crate) use around::Surroundings;
 pub(crate) use inner::Core;
 use inner::Inner;
 pub(crate) use license::License;
-use local::{Local, Table, with_local};
+#[cfg(test)]
+pub(crate) use local::chosen;
+pub(crate) use local::Local;
+use local::{Table, with_local};
 use words::Words;
 
 /// What an observer panicked with, if one did.
@@ -300,14 +305,6 @@ impl Slot {
         self.license().has(License::AT_REST)
     }
 
-    /// Whether the end of a call that went well must be timed; one that went wrong always is.
-    pub(crate) fn times_successes(&self, stamped: bool) -> bool {
-        let license = self.license();
-        !license.has(License::AT_REST)
-            || license.has(License::BY_TIME | License::OBSERVED)
-            || stamped && license.has(License::SLOW | License::CUSTOM)
-    }
-
     pub(crate) fn is_gated(&self) -> bool {
         self.license().has(License::GATED)
     }
@@ -386,6 +383,12 @@ impl Slot {
     /// Whether the permit is one of the circuit that lives here.
     pub(crate) fn knows(&self, permit: u64) -> bool {
         lock(&self.inner).ticket(permit).is_some()
+    }
+
+    /// What the machine would be if it had taken in what is noted, and its configuration.
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    pub(crate) fn folded(&self) -> Option<(crate::machine::Machine, crate::CircuitBreakerConfig)> {
+        lock(&self.inner).folded(self.place)
     }
 
     /// What the family of the circuit shares.

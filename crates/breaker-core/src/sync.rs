@@ -23,5 +23,7 @@ pub(crate) use std::sync::{
 /// code of the user's runs under them but `Eq`, `Hash` and `Clone` of a key, whose map is changed
 /// in an order that bears a panic.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    #[cfg(test)]
+    crate::proofs::hooks::count_lock();
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -180,9 +180,11 @@ impl Admission {
         }
         let began = self.began();
         let well = outcome == Outcome::Success;
-        let timed = !well || slot.times_successes(began.is_some());
+        let license = slot.license();
+        let timed = !well || known.is_some() || license.asks_when(began.is_some());
         let now = if timed { slot.now() } else { Tick::ZERO };
-        let measured = began.filter(|_| timed).map(|began| now.since(began));
+        let measured =
+            began.filter(|_| !well || license.asks_how_long()).map(|began| now.since(began));
         let duration = known.or(measured);
         let stepped = slot.step_quietly(|inner, done, news, wanted| {
             let ticket = inner.ticket(word);

@@ -47,6 +47,14 @@ impl Machine {
     }
 }
 
+/// For the proofs: each success counts in the machine, and not in each shell.
+#[cfg(test)]
+impl Machine {
+    pub(crate) const fn totals_mut(&mut self) -> &mut crate::state::Totals {
+        &mut self.totals
+    }
+}
+
 impl Ticket {
     /// What `role_bits` says of a ticket of this generation.
     pub(crate) const fn of(generation: u64, bits: u64) -> Self {

@@ -61,6 +61,7 @@ pub(super) struct Era {
     pub(super) generation: u64,
 }
 
+#[cfg_attr(test, derive(Clone))]
 enum Claim {
     /// A thread's table, and how much of what it notes has been taken in.
     Table { table: &'static Table, folded: u32 },
@@ -174,6 +175,22 @@ impl Inner {
         let late = epoch < self.era.start;
         let generation = self.era.generation.wrapping_sub(late as u64);
         Some(Ticket::of(generation, permit))
+    }
+
+    /// What the machine would be if it had taken in what is noted.
+    #[cfg(test)]
+    pub(super) fn folded(&self, place: usize) -> Option<(Machine, CircuitBreakerConfig)> {
+        let core = self.core.as_ref()?;
+        let (machine, config) = (core.machine.clone(), core.config.clone());
+        let Era { first, start, present, generation } = self.era;
+        let mut copy = Self {
+            core: Some(Core::new(machine, config, core.around.clone(), None)),
+            era: Era { first, start, present, generation },
+            claims: self.claims.clone(),
+            ..Self::default()
+        };
+        copy.fold(place, &mut Transitions::new());
+        copy.core.map(|core| (core.machine, *core.config))
     }
 
     /// The epoch in force.

@@ -25,8 +25,9 @@ pub(super) struct Place {
     pub(super) handles: AtomicU64,
 }
 
-/// How many circuits a thread can note for at a time.
-pub(super) const PLACES: usize = 64;
+/// How many circuits a thread can note for at a time; few under test, so that they get into each
+/// other's way.
+pub(super) const PLACES: usize = if cfg!(test) { 2 } else { 64 };
 
 /// How many times a circuit must come to a taken place until it gets it.
 const PATIENCE: u8 = 8;
@@ -140,13 +141,19 @@ impl Local {
     }
 }
 
-/// A thread that ends leaves its places to others.
-impl Drop for Local {
-    fn drop(&mut self) {
+impl Local {
+    /// A thread that ends leaves its places to others.
+    fn end(&self) {
         for slot in self.owners.iter().filter_map(Cell::take) {
             slot.leave(self.table);
         }
         give_back(self.table);
+    }
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -168,7 +175,7 @@ mod of_thread {
         static LOCAL: Local = Local::new(table());
     }
 
-    fn table() -> &'static Table {
+    pub(super) fn table() -> &'static Table {
         let spare = lock(&SPARE).pop();
         spare.unwrap_or_else(|| Box::leak(Box::new(Table::new())))
     }
@@ -180,19 +187,63 @@ mod of_thread {
     /// Does something with what this thread notes; `None` where the thread is ending.
     #[inline]
     pub(crate) fn with_local<T>(act: impl FnOnce(&Local) -> T) -> Option<T> {
+        #[cfg(test)]
+        if let Some(local) = super::chosen::local() {
+            return Some(act(local));
+        }
         LOCAL.try_with(act).ok()
     }
 }
 
-/// Under a model checker each model brings threads and tables of its own.
+/// Under a model checker each thread chooses a table of its own, or does without.
 #[cfg(all(test, any(loom, shuttle)))]
 mod of_thread {
     use super::{Local, Table};
 
     pub(super) const fn give_back(_: &'static Table) {}
 
-    pub(crate) fn with_local<T>(_: impl FnOnce(&Local) -> T) -> Option<T> {
-        None
+    pub(super) fn table() -> &'static Table {
+        Box::leak(Box::new(Table::new()))
+    }
+
+    pub(crate) fn with_local<T>(act: impl FnOnce(&Local) -> T) -> Option<T> {
+        super::chosen::local().map(act)
+    }
+}
+
+/// Threads that a proof makes up.
+#[cfg(test)]
+pub(crate) mod chosen {
+    use std::cell::Cell;
+
+    use super::{Local, of_thread};
+
+    #[cfg(loom)]
+    use loom::thread_local;
+    #[cfg(shuttle)]
+    use shuttle::thread_local;
+
+    thread_local! {
+        static CHOSEN: Cell<Option<&'static Local>> = Cell::new(None);
+    }
+
+    pub(super) fn local() -> Option<&'static Local> {
+        CHOSEN.with(Cell::get)
+    }
+
+    /// From here on this is the thread that runs.
+    pub(crate) fn be(local: &'static Local) {
+        CHOSEN.with(|chosen| chosen.set(Some(local)));
+    }
+
+    /// Another thread.
+    pub(crate) fn thread() -> &'static Local {
+        Box::leak(Box::new(Local::new(of_thread::table())))
+    }
+
+    /// This thread is over.
+    pub(crate) fn end(local: &Local) {
+        local.end();
     }
 }
 

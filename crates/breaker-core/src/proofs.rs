@@ -1,0 +1,15 @@
+//! Proofs that the concurrent shell is the machine, and nothing else.
+//!
+//! `differential` puts the same histories into both, one step after the other; the models in
+//! `slot/models` try all orders of a few steps; `schedules` tries many orders of whole calls.
+
+pub(crate) mod hooks;
+
+#[cfg(not(any(loom, shuttle)))]
+mod differential;
+#[cfg(not(any(loom, shuttle)))]
+mod dice;
+#[cfg(not(any(loom, shuttle)))]
+mod plain;
+#[cfg(not(any(loom, shuttle)))]
+mod world;
