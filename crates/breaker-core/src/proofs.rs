@@ -3,6 +3,8 @@
 //! `differential` puts the same histories into both, one step after the other; the models in
 //! `slot/models` try all orders of a few steps; `schedules` tries many orders of whole calls.
 
+#[cfg(loom)]
+pub(crate) mod atomics;
 pub(crate) mod hooks;
 
 #[cfg(not(any(loom, shuttle)))]

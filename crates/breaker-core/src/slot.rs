@@ -36,6 +36,7 @@ use crate::machine::Advice;
 use crate::name::Name;
 use crate::observe::{Event, EventKind, Interest, Observers};
 use crate::percent::Percent;
+use crate::planted::planted;
 use crate::rejected::Rejected;
 use crate::state::{State, Transitions};
 use crate::strategy::GateVerdict;
@@ -138,15 +139,25 @@ impl Slot {
     /// One handle less.
     #[inline]
     pub(crate) fn dropped(&'static self, kept: bool) {
+        // First, as long as this handle counts: then the slot may be another circuit's.
+        if kept && !planted("keeper-goes-last") {
+            self.keeps_no_more();
+        }
         if with_local(|local| local.dropped(self)) != Some(true) {
             self.count_slowly(-1);
         }
-        if kept && self.keepers.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.orphan();
+        if kept && planted("keeper-goes-last") {
+            self.keeps_no_more();
         }
         // Without one that is meant to stay, each that goes may be the last.
         if self.words.license().has(License::ORPHANED) {
             self.end_if_unused();
+        }
+    }
+
+    fn keeps_no_more(&self) {
+        if self.keepers.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.orphan();
         }
     }
 
@@ -243,7 +254,11 @@ impl Slot {
         // The clock of somebody else is asked outside, in the step that follows.
         let Some(now) = self.words.own_clock(license) else { return false };
         let slow = began.is_some_and(|began| now.since(began) >= self.words.slow_after());
-        !slow && (!license.has(License::UNTIL) || now < self.words.until())
+        let slow = slow && !planted("slow-unseen");
+        let over = license.has(License::UNTIL) && now >= self.words.until();
+        let over = over && !planted("end-unseen");
+        // What was read must be what the license refers to.
+        !slow && !over && (self.words.still(license) || planted("read-torn"))
     }
 
     /// Has this thread note successes or refusals from now on, where the license allows it.
@@ -378,6 +393,12 @@ impl Slot {
     /// The same for those who hold a handle of it.
     pub(crate) fn see<T>(&self, read: impl FnOnce(&Core) -> T) -> T {
         read(lock(&self.inner).living())
+    }
+
+    /// Takes in what is noted, and looks at the circuit that lives here.
+    #[cfg(all(test, loom))]
+    fn fold_and_see<T>(&self, read: impl FnOnce(&Core) -> T) -> T {
+        self.step_quietly(|inner, _, _, _| read(inner.living())).answer
     }
 
     /// Whether the permit is one of the circuit that lives here.

@@ -2,9 +2,12 @@
 //! a model checker can put its own in their place.
 
 #[cfg(all(test, loom))]
-pub(crate) use loom::sync::{
-    Mutex, MutexGuard,
-    atomic::{AtomicU32, AtomicU64, Ordering, fence},
+pub(crate) use {
+    crate::proofs::atomics::{AtomicU32, AtomicU64},
+    loom::sync::{
+        Mutex, MutexGuard,
+        atomic::{Ordering, fence},
+    },
 };
 #[cfg(all(test, shuttle))]
 pub(crate) use shuttle::sync::{

@@ -138,8 +138,12 @@ impl Plain {
         self.consult(now);
     }
 
-    pub(super) fn look(&mut self, now: Tick) {
-        self.step(now, |plain, done| plain.machine.advance(&plain.config, now, done));
+    /// Lets time pass; all figures as they are then, before a strategy is asked what follows.
+    pub(super) fn look(&mut self, now: Tick) -> Snapshot {
+        self.step(now, |plain, done| {
+            plain.machine.advance(&plain.config, now, done);
+            plain.snapshot()
+        })
     }
 
     pub(super) fn reconfigure(&mut self, config: CircuitBreakerConfig, now: Tick) {
@@ -204,7 +208,7 @@ impl Plain {
         });
     }
 
-    pub(super) fn snapshot(&self) -> Snapshot {
+    fn snapshot(&self) -> Snapshot {
         let mut snapshot = self.machine.snapshot(&self.config);
         snapshot.config_version = self.version;
         snapshot.strategy = self.strategy.as_ref().map(Strategy::name);

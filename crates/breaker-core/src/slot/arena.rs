@@ -57,6 +57,12 @@ impl Arena {
         self.locked(|slots| slots.all.clone())
     }
 
+    /// Forgets what is free; how many that were. A model checker's slots last for one execution.
+    #[cfg(all(test, loom))]
+    pub(super) fn forget(&self) -> usize {
+        self.locked(|slots| slots.free.drain(..).count())
+    }
+
     /// Looks for circuits that ended unnoticed. Since it is done again only at twice as many
     /// slots as are in use, its cost is spread over the circuits that are made.
     fn sweep(&self) {

@@ -10,6 +10,7 @@ use crate::explain::{RampPhase, Snapshot};
 use crate::machine::{Machine, Ticket};
 use crate::observe::EventKind;
 use crate::percent::Percent;
+use crate::planted::planted;
 use crate::state::Transitions;
 use crate::strategy::{DependencyGate, Strategy};
 use crate::sync::Ordering;
@@ -81,7 +82,9 @@ impl Inner {
                 Claim::Table { table, folded } => {
                     let pending = table.pending(place);
                     let count = pending.count() - *folded;
-                    *folded += count;
+                    if !planted("folds-twice") {
+                        *folded += count;
+                    }
                     (pending, count)
                 }
             };
@@ -148,17 +151,20 @@ impl Inner {
     /// many are seen of both, no handle was left at the moment in between, and who has no handle
     /// cannot clone one.
     pub(super) fn handles(&self, place: usize) -> i64 {
-        let noted = || {
-            self.claims.iter().filter_map(move |claim| match claim {
+        let sum = |half: fn(u64) -> i64| -> i64 {
+            let noted = self.claims.iter().filter_map(|claim| match claim {
                 Claim::Table { table, .. } => {
                     Some(table.place(place).handles.load(Ordering::Acquire))
                 }
                 Claim::Left { .. } => None,
-            })
+            });
+            noted.map(half).sum()
         };
-        let gone: i64 = noted().map(dropped).sum();
-        let made: i64 = noted().map(cloned).sum();
-        self.handles + made - gone
+        if planted("clones-first") {
+            return self.handles + sum(cloned) - sum(dropped);
+        }
+        let gone = sum(dropped);
+        self.handles + sum(cloned) - gone
     }
 
     /// The circuit that lives here, if one does.
@@ -226,7 +232,8 @@ impl Era {
     pub(super) fn begin(&mut self, machine: &Machine) {
         let epoch = next_epoch();
         let generation = machine.generation();
-        *self = Self { first: epoch, start: epoch, present: epoch, generation };
+        let first = if planted("stranger-known") { 0 } else { epoch };
+        *self = Self { first, start: epoch, present: epoch, generation };
     }
 
     /// Whether the generation has changed; from now on what is out is late.

@@ -8,6 +8,7 @@ use super::names;
 use crate::clock::{self, Tick};
 use crate::machine::{Lull, Standing};
 use crate::name::Name;
+use crate::planted::planted;
 use crate::rejected::{Cause, Condition, Reason, Rejected};
 use crate::sync::{AtomicU64, Ordering, fence};
 
@@ -55,6 +56,12 @@ impl Words {
         Tick::from_nanos(self.until.load(Ordering::Relaxed))
     }
 
+    /// Whether what was read since the license was is what it refers to.
+    pub(super) fn still(&self, license: License) -> bool {
+        fence(Ordering::Acquire);
+        self.license.load(Ordering::Relaxed) == license.0
+    }
+
     pub(super) fn slow_after(&self) -> Duration {
         Duration::from_nanos(self.slow_after.load(Ordering::Relaxed))
     }
@@ -78,9 +85,7 @@ impl Words {
         }
         let now = self.own_clock(license).ok_or(())?;
         let shown = self.read(0);
-        fence(Ordering::Acquire);
-        let same = self.license.load(Ordering::Relaxed) == license.0;
-        if !same || now.as_nanos() >= shown.until {
+        if !self.still(license) || now.as_nanos() >= shown.until {
             return Err(());
         }
         shown.rejected(now).map(Some).ok_or(())
@@ -104,15 +109,21 @@ impl Words {
         let Some(core) = &inner.core else { return };
         let before = self.read(0);
         let shown = Shown::of(core, inner.orphaned, before);
+        // A refusal is told with its end, and with no other.
+        let refuses = (self.license().0 | shown.flags) & License::REFUSES != 0;
+        let refuses = refuses && !planted("end-moves-on");
         let moved_on = Shown { until: before.until, flags: 0, ..shown } == before
-            && (before.until == shown.until
-                || before.until < shown.until && shown.flags & License::REFUSES == 0);
+            && (before.until == shown.until || before.until < shown.until && !refuses);
         let changed = inner.era.follow(&core.machine);
         if !moved_on {
             if !changed {
                 inner.era.renew();
             }
-            self.license.store(License::NONE.0, Ordering::Relaxed);
+            if !planted("license-stays") {
+                // Who drops the last handle meanwhile must know that it may be.
+                let nothing = License::NONE.0 | shown.flags & License::ORPHANED;
+                self.license.store(nothing, Ordering::Relaxed);
+            }
             fence(Ordering::Release);
             self.write(&shown);
         } else if shown.until != before.until {
