@@ -320,7 +320,7 @@ impl CircuitBreaker {
 }
 
 /// For the models, which bring slots of their own.
-#[cfg(all(test, loom))]
+#[cfg(all(test, any(loom, shuttle)))]
 impl CircuitBreaker {
     pub(crate) const fn living_in(slot: &'static Slot) -> Self {
         Self { slot, keeps: true }

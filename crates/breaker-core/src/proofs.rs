@@ -1,7 +1,7 @@
 //! Proofs that the concurrent shell is the machine, and nothing else.
 //!
 //! `differential` puts the same histories into both, one step after the other; the models in
-//! `slot/models` try all orders of a few steps; `schedules` tries many orders of whole calls.
+//! `slot/models` try all orders of a few steps; `slot/schedules` tries many orders of whole calls.
 
 #[cfg(loom)]
 pub(crate) mod atomics;

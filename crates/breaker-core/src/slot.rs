@@ -23,6 +23,8 @@ mod local;
 #[cfg(all(test, loom))]
 mod models;
 mod names;
+#[cfg(all(test, shuttle))]
+mod schedules;
 mod words;
 
 use std::any::Any;

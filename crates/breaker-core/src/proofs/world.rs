@@ -1,6 +1,7 @@
 //! Some circuits, some threads, and all that can happen to them; each thing twice.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::clock::{Clock, ManualClock, MonotonicClock, Tick};
 use crate::config::StrategyKind;
 use crate::machine::{Machine, Override, Refusal, Saved, Ticket};
 use crate::observe::{Interest, Observe};
-use crate::outcome::Outcome;
+use crate::outcome::{FailureKind, Outcome};
 use crate::percent::Percent;
 use crate::rejected::Rejected;
 use crate::slot::{License, Local, Surroundings, chosen};
@@ -114,7 +115,8 @@ impl World {
         match self.dice.below(100) {
             0..=19 => self.acquire(at),
             20..=39 => self.end(),
-            40..=43 => self.cancel(),
+            40..=42 => self.cancel(),
+            43 => self.panic(),
             44..=55 => self.successes(at),
             56..=60 => self.refusals(at),
             61..=64 => self.record(at),
@@ -126,7 +128,7 @@ impl World {
             98 if self.dice.once_in(10) => self.end_thread(),
             _ => self.stamp(),
         }
-        self.compare();
+        self.compare(Some(at));
     }
 
     fn note(&mut self, text: String) {
@@ -302,6 +304,25 @@ impl World {
         self.note(format!("{at:?}: {ticket:?} is dropped"));
     }
 
+    /// The call panics, or its classifier does.
+    fn panic(&mut self) {
+        let Some(Out { circuit, mut permit, ticket, began }) = self.pick_out() else { return };
+        let panic = Outcome::Failure(FailureKind::Panic);
+        let outcome = self.dice.pick(&[panic, Outcome::Ignored]);
+        // As a panic does, but without a word on the screen.
+        let planned = || resume_unwind(Box::new("planned"));
+        let caught = catch_unwind(AssertUnwindSafe(|| permit.watch_as(outcome, planned)));
+        let Err(_) = caught else { unreachable!("it panics") };
+        drop(permit);
+        let at = self.circuits.iter().position(|one| one.number == circuit);
+        if let Some(at) = at {
+            let circuit = &mut self.circuits[at];
+            let now = circuit.clock.now();
+            circuit.plain.settle(ticket, outcome, began, None, now);
+        }
+        self.note(format!("{at:?}: {ticket:?} panics, {outcome:?}"));
+    }
+
     /// A run of good calls, now and then a long one.
     fn successes(&mut self, at: usize) {
         let many = if self.dice.once_in(150) { 1_200 } else { self.dice.upto(12) };
@@ -473,8 +494,12 @@ impl World {
     }
 
     /// Compares all that is known of each circuit, without a step of its own.
-    fn compare(&self) {
-        for (at, circuit) in self.circuits.iter().enumerate() {
+    fn compare(&self, touched: Option<usize>) {
+        // One by one; what differs does not vanish by waiting.
+        let turn = self.steps as usize % self.circuits.len().max(1);
+        for (at, circuit) in self.circuits.iter().enumerate().filter(|(at, _)| {
+            *at == turn || touched == Some(*at)
+        }) {
             let now = circuit.clock.now();
             let (machine, config) = circuit.handles[0].folded();
             assert_eq!(config, circuit.plain.config, "{at}: another configuration");

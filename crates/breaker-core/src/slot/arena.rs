@@ -58,7 +58,7 @@ impl Arena {
     }
 
     /// Forgets what is free; how many that were. A model checker's slots last for one execution.
-    #[cfg(all(test, loom))]
+    #[cfg(all(test, any(loom, shuttle)))]
     pub(super) fn forget(&self) -> usize {
         self.locked(|slots| slots.free.drain(..).count())
     }

@@ -8,6 +8,7 @@ use super::{BASE, circuit, fail, prove, set_time, spawn, succeed};
 use crate::config::{StrategyKind, Trip, Window};
 use crate::explain::Snapshot;
 use crate::percent::Percent;
+use crate::slot::License;
 use crate::state::State;
 
 #[test]
@@ -75,7 +76,7 @@ fn a_success_beside_a_failure_comes_before_or_after_it() {
 
 #[test]
 fn no_more_are_on_trial_than_may_be() {
-    prove("trials", 3, || {
+    prove("trials", 2, || {
         let (_, breaker) = circuit(BASE.permitted_calls(2).trip(Trip::consecutive(1)));
         fail(&breaker);
         breaker.attempt_reset().unwrap();
@@ -162,10 +163,12 @@ fn a_call_is_judged_by_one_configuration_not_by_two() {
             let trip = Trip::slow_rate(all, Window::last(calls).min_calls(calls));
             BASE.totals(false).trip(trip).slow_call_duration(Duration::from_millis(slow))
         };
-        let (_, breaker) = circuit(slow_after(2, 1));
+        let (slot, breaker) = circuit(slow_after(2, 1));
         succeed(&breaker);
         succeed(&breaker);
         let permit = breaker.try_acquire().unwrap();
+        assert_eq!(breaker.snapshot().tally.calls, 2);
+        assert!(slot.license().has(License::IDLE), "one more says nothing");
         set_time(Duration::from_millis(5));
         let thread = spawn(move || permit.success());
         breaker.reconfigure(slow_after(4, 10));
