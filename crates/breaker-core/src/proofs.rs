@@ -8,9 +8,9 @@ pub(crate) mod atomics;
 pub(crate) mod hooks;
 
 #[cfg(not(any(loom, shuttle)))]
-mod differential;
-#[cfg(not(any(loom, shuttle)))]
 mod dice;
+#[cfg(not(any(loom, shuttle)))]
+mod differential;
 #[cfg(not(any(loom, shuttle)))]
 mod plain;
 #[cfg(not(any(loom, shuttle)))]

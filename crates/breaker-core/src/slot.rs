@@ -49,9 +49,9 @@ pub(crate) use around::Surroundings;
 pub(crate) use inner::Core;
 use inner::Inner;
 pub(crate) use license::License;
+pub(crate) use local::Local;
 #[cfg(test)]
 pub(crate) use local::chosen;
-pub(crate) use local::Local;
 use local::{Table, with_local};
 use words::Words;
 

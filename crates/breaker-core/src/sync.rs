@@ -1,14 +1,6 @@
 //! The primitives of the concurrent shell. It takes them from here and from nowhere else, so that
 //! a model checker can put its own in their place.
 
-#[cfg(all(test, loom))]
-pub(crate) use {
-    crate::proofs::atomics::{AtomicU32, AtomicU64},
-    loom::sync::{
-        Mutex, MutexGuard,
-        atomic::{Ordering, fence},
-    },
-};
 #[cfg(all(test, shuttle))]
 pub(crate) use shuttle::sync::{
     Mutex, MutexGuard,
@@ -18,6 +10,14 @@ pub(crate) use shuttle::sync::{
 pub(crate) use std::sync::{
     Mutex, MutexGuard,
     atomic::{AtomicU32, AtomicU64, Ordering, fence},
+};
+#[cfg(all(test, loom))]
+pub(crate) use {
+    crate::proofs::atomics::{AtomicU32, AtomicU64},
+    loom::sync::{
+        Mutex, MutexGuard,
+        atomic::{Ordering, fence},
+    },
 };
 
 /// Takes the lock, also after a panic elsewhere.

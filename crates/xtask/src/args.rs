@@ -8,7 +8,8 @@ commands:
   test               everything a change must pass: formatting, lints, docs, all tests,
                      dependency budget, licences; stable Rust only
   deep [--strict]    what takes longer: many property cases, larger walks, conformance in
-                     release, advisories, miri; --strict counts a skipped check as a failure
+                     release, proofs at full size, advisories, miri; --strict counts a skipped check as a failure
+  controls           puts bugs in on purpose, and wants the proofs to find each
   bench [--quick]    the benchmarks; --quick takes fewer samples";
 
 /// One command with its options.
@@ -16,6 +17,7 @@ commands:
 pub(crate) enum Command {
     Test,
     Deep { strict: bool },
+    Controls,
     Bench { quick: bool },
 }
 
@@ -35,13 +37,16 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, P
         return Err(Problem::Help);
     }
     let Some((command, options)) = args.split_first() else {
-        return Err(wrong("a command is missing; allowed: test, deep, bench"));
+        return Err(wrong("a command is missing; allowed: test, deep, controls, bench"));
     };
     match command.as_str() {
         "test" => flag("test", None, options).map(|_| Command::Test),
         "deep" => flag("deep", Some("--strict"), options).map(|strict| Command::Deep { strict }),
+        "controls" => flag("controls", None, options).map(|_| Command::Controls),
         "bench" => flag("bench", Some("--quick"), options).map(|quick| Command::Bench { quick }),
-        unknown => Err(wrong(&format!("unknown command `{unknown}`; allowed: test, deep, bench"))),
+        unknown => Err(wrong(&format!(
+            "unknown command `{unknown}`; allowed: test, deep, controls, bench"
+        ))),
     }
 }
 
@@ -80,6 +85,7 @@ mod tests {
         assert_eq!(parsed("test"), Ok(Command::Test));
         assert_eq!(parsed("deep"), Ok(Command::Deep { strict: false }));
         assert_eq!(parsed("deep --strict"), Ok(Command::Deep { strict: true }));
+        assert_eq!(parsed("controls"), Ok(Command::Controls));
         assert_eq!(parsed("bench"), Ok(Command::Bench { quick: false }));
         assert_eq!(parsed("bench --quick"), Ok(Command::Bench { quick: true }));
     }
@@ -92,8 +98,8 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_answered_with_what_is_allowed() {
-        assert_eq!(reason(""), "a command is missing; allowed: test, deep, bench");
-        assert_eq!(reason("tset"), "unknown command `tset`; allowed: test, deep, bench");
+        assert_eq!(reason(""), "a command is missing; allowed: test, deep, controls, bench");
+        assert_eq!(reason("tset"), "unknown command `tset`; allowed: test, deep, controls, bench");
         assert_eq!(reason("deep --quick"), "`deep` has no option `--quick`; allowed: --strict");
         assert_eq!(reason("test --all"), "`test` has no option `--all`; allowed: none");
     }

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use crate::step::{Invocation, Step};
 use crate::workspace::Workspace;
-use crate::{advisories, tools};
+use crate::{advisories, proofs, tools};
 
 /// How many cases each property sees, against 256 in the everyday run.
 const PROPERTY_CASES: u32 = 100_000;
@@ -13,6 +13,8 @@ const PROPERTY_CASES: u32 = 100_000;
 pub(crate) fn steps(workspace: &Workspace) -> Vec<Step> {
     let mut steps = vec![properties()];
     steps.push(walk());
+    steps.extend(proofs::deep(workspace));
+    steps.extend(proofs::controls(workspace));
     steps.extend(suite(workspace, "conformance", |run| run));
     steps.push(advisories::step(workspace));
     steps.push(miri(workspace));
@@ -25,6 +27,8 @@ fn properties() -> Step {
     let seed = std::env::var("PROPTEST_RNG_SEED")
         .unwrap_or_else(|_| RandomState::new().hash_one("seed").to_string());
     let run = Invocation::cargo("test --package breaker-core --release --all-features")
+        // It has a step of its own.
+        .args("-- --skip proofs::differential")
         .env("PORTCULLIS_DEEP", "1")
         .env("PROPTEST_CASES", PROPERTY_CASES.to_string())
         .env("PROPTEST_RNG_SEED", seed);
@@ -70,7 +74,7 @@ fn miri(workspace: &Workspace) -> Step {
     }
     let run = Invocation::new(
         "rustup",
-        "run nightly cargo miri test --package breaker-core --lib -- --skip machine::tests",
+        "run nightly cargo miri test --package breaker-core --lib -- --skip machine::tests --skip proofs",
     )
     .env("MIRIFLAGS", "-Zmiri-disable-isolation")
     .env("PROPTEST_CASES", "8");

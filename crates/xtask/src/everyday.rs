@@ -2,7 +2,7 @@
 
 use crate::step::{Invocation, Step};
 use crate::workspace::Workspace;
-use crate::{deny, duplicates, tools};
+use crate::{deny, duplicates, proofs, tools};
 
 /// The steps of the everyday command.
 pub(crate) fn steps(workspace: &Workspace) -> Vec<Step> {
@@ -26,6 +26,7 @@ pub(crate) fn steps(workspace: &Workspace) -> Vec<Step> {
         Step::run(format!("bare {library}"), Invocation::cargo(&check))
     }));
     steps.extend(test_runs());
+    steps.extend(proofs::everyday(workspace));
     steps
 }
 

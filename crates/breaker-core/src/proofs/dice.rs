@@ -141,7 +141,8 @@ impl Dice {
             _ => trials.by_rate(self.percent()),
         };
         let by_slow = self.once_in(2) && permitted > 1;
-        let trials = if by_slow { trials.by_rate(self.percent()).slow_rate(self.percent()) } else { trials };
+        let trials =
+            if by_slow { trials.by_rate(self.percent()).slow_rate(self.percent()) } else { trials };
         Recovery::Trials(trials.max_stay(3 * SLOW).on_stay_elapsed(then))
     }
 }

@@ -145,7 +145,10 @@ impl World {
         let (config, seed) = (self.dice.config(), self.dice.below(1_000));
         let (clock, first) = if self.dice.once_in(3) {
             let clock = ManualClock::new();
-            (ClockOf::Manual(clock.clone()), CircuitBreaker::with_clock_and_seed(config, clock, seed))
+            (
+                ClockOf::Manual(clock.clone()),
+                CircuitBreaker::with_clock_and_seed(config, clock, seed),
+            )
         } else {
             let clock = MonotonicClock::new();
             (ClockOf::Own(clock), CircuitBreaker::with_clock_and_seed(config, clock, seed))
@@ -497,9 +500,9 @@ impl World {
     fn compare(&self, touched: Option<usize>) {
         // One by one; what differs does not vanish by waiting.
         let turn = self.steps as usize % self.circuits.len().max(1);
-        for (at, circuit) in self.circuits.iter().enumerate().filter(|(at, _)| {
-            *at == turn || touched == Some(*at)
-        }) {
+        for (at, circuit) in
+            self.circuits.iter().enumerate().filter(|(at, _)| *at == turn || touched == Some(*at))
+        {
             let now = circuit.clock.now();
             let (machine, config) = circuit.handles[0].folded();
             assert_eq!(config, circuit.plain.config, "{at}: another configuration");

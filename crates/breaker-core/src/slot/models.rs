@@ -23,9 +23,8 @@ use crate::proofs::hooks;
 /// Opens for as long as that, without jitter.
 const PERIOD: Duration = Duration::from_millis(100);
 
-const BASE: CircuitBreakerConfig = CircuitBreakerConfig::new()
-    .open_period(Pace::fixed(PERIOD).jitter(Jitter::None))
-    .totals(true);
+const BASE: CircuitBreakerConfig =
+    CircuitBreakerConfig::new().open_period(Pace::fixed(PERIOD).jitter(Jitter::None)).totals(true);
 
 /// Runs a model in all orders of up to so many preemptions; `LOOM_MAX_PREEMPTIONS` says another
 /// bound.
