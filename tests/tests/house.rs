@@ -9,7 +9,7 @@ use portcullis_tests::root;
 use toml::{Table, Value};
 
 /// What stands at the top of the repository, and nothing else does.
-const TOP_LEVEL: [&str; 18] = [
+const TOP_LEVEL: [&str; 19] = [
     ".cargo",
     ".ci",
     ".gitignore",
@@ -26,6 +26,7 @@ const TOP_LEVEL: [&str; 18] = [
     "crates",
     "deny.toml",
     "examples",
+    "fuzz",
     "rustfmt.toml",
     "tests",
 ];

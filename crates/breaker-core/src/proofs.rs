@@ -12,6 +12,10 @@ mod dice;
 #[cfg(not(any(loom, shuttle)))]
 mod differential;
 #[cfg(not(any(loom, shuttle)))]
+#[allow(
+    clippy::large_types_passed_by_value,
+    reason = "a configuration goes by value here as there"
+)]
 mod plain;
 #[cfg(not(any(loom, shuttle)))]
 mod world;

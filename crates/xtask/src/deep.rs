@@ -9,6 +9,11 @@ use crate::{advisories, proofs, tools};
 /// How many cases each property sees, against 256 in the everyday run.
 const PROPERTY_CASES: u32 = 100_000;
 
+const FUZZ_TARGETS: [&str; 2] = ["config", "events"];
+
+/// How long each is fed, in seconds.
+const FUZZ_TIME: u32 = 180;
+
 /// The steps of the deep command.
 pub(crate) fn steps(workspace: &Workspace) -> Vec<Step> {
     let mut steps = vec![properties()];
@@ -18,6 +23,7 @@ pub(crate) fn steps(workspace: &Workspace) -> Vec<Step> {
     steps.extend(suite(workspace, "conformance", |run| run));
     steps.push(advisories::step(workspace));
     steps.push(miri(workspace));
+    steps.extend(FUZZ_TARGETS.map(|target| fuzz(target, workspace)));
     steps
 }
 
@@ -79,4 +85,24 @@ fn miri(workspace: &Workspace) -> Step {
     .env("MIRIFLAGS", "-Zmiri-disable-isolation")
     .env("PROPTEST_CASES", "8");
     Step::tests("miri", run)
+}
+
+/// A target of the event stream or the configuration, fed by a fuzzer; what it is fed every day is
+/// where it begins.
+fn fuzz(target: &str, workspace: &Workspace) -> Step {
+    let name = format!("fuzz {target}");
+    let probe = Invocation::new("rustup", "run nightly cargo fuzz --version")
+        .env("RUSTUP_AUTO_INSTALL", "0");
+    if !tools::works(&probe, workspace) {
+        return Step::skip(name, "no nightly toolchain with cargo-fuzz is installed");
+    }
+    let found = format!("fuzz/corpus/{target}");
+    if let Err(error) = std::fs::create_dir_all(workspace.root().join(&found)) {
+        return Step::skip(name, format!("cannot make {found}: {error}"));
+    }
+    let run = format!(
+        "run nightly cargo fuzz run {target} {found} crates/breaker-core/tests/corpus/{target} \
+         -- -max_total_time={FUZZ_TIME}"
+    );
+    Step::run(name, Invocation::new("rustup", &run))
 }

@@ -48,7 +48,7 @@ impl Machine {
 }
 
 /// For the proofs: each success counts in the machine, and not in each shell.
-#[cfg(test)]
+#[cfg(all(test, not(any(loom, shuttle))))]
 impl Machine {
     pub(crate) const fn totals_mut(&mut self) -> &mut crate::state::Totals {
         &mut self.totals

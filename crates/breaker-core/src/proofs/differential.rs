@@ -23,7 +23,7 @@ fn the_shell_does_what_the_machine_does() {
         if let Err(panic) = run {
             println!("PORTCULLIS_SEED={seed}, step {}, after\n  {}", world.steps, world.last());
             // What is out would panic in its turn.
-            std::mem::forget(world);
+            let _kept = std::mem::ManuallyDrop::new(world);
             resume_unwind(panic);
         }
         for (way, times) in &world.seen {

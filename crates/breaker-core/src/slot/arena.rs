@@ -57,10 +57,14 @@ impl Arena {
         self.locked(|slots| slots.all.clone())
     }
 
-    /// Forgets what is free; how many that were. A model checker's slots last for one execution.
+    /// Forgets that a slot is free; how many times it was. A model checker's last for one execution.
     #[cfg(all(test, any(loom, shuttle)))]
-    pub(super) fn forget(&self) -> usize {
-        self.locked(|slots| slots.free.drain(..).count())
+    pub(super) fn forget(&self, slot: &Slot) -> usize {
+        self.locked(|slots| {
+            let before = slots.free.len();
+            slots.free.retain(|free| !std::ptr::eq(*free, slot));
+            before - slots.free.len()
+        })
     }
 
     /// Looks for circuits that ended unnoticed. Since it is done again only at twice as many

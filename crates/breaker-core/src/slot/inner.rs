@@ -184,7 +184,7 @@ impl Inner {
     }
 
     /// What the machine would be if it had taken in what is noted.
-    #[cfg(test)]
+    #[cfg(all(test, not(any(loom, shuttle))))]
     pub(super) fn folded(&self, place: usize) -> Option<(Machine, CircuitBreakerConfig)> {
         let core = self.core.as_ref()?;
         let (machine, config) = (core.machine.clone(), core.config.clone());

@@ -5,6 +5,9 @@
 //! Places change hands under the lock, and tables outlive their threads to be used again, so the
 //! memory is bounded by the peak of threads, not by circuits.
 
+#[cfg(test)]
+pub(crate) mod chosen;
+
 use std::cell::Cell;
 use std::fmt;
 use std::ptr;
@@ -212,42 +215,6 @@ mod of_thread {
 
     pub(crate) fn with_local<T>(act: impl FnOnce(&Local) -> T) -> Option<T> {
         super::chosen::local().map(act)
-    }
-}
-
-/// Threads that a proof makes up.
-#[cfg(test)]
-pub(crate) mod chosen {
-    use std::cell::Cell;
-
-    use super::{Local, of_thread};
-
-    #[cfg(loom)]
-    use loom::thread_local;
-    #[cfg(shuttle)]
-    use shuttle::thread_local;
-
-    thread_local! {
-        static CHOSEN: Cell<Option<&'static Local>> = Cell::new(None);
-    }
-
-    pub(super) fn local() -> Option<&'static Local> {
-        CHOSEN.with(Cell::get)
-    }
-
-    /// From here on this is the thread that runs.
-    pub(crate) fn be(local: &'static Local) {
-        CHOSEN.with(|chosen| chosen.set(Some(local)));
-    }
-
-    /// Another thread.
-    pub(crate) fn thread() -> &'static Local {
-        Box::leak(Box::new(Local::new(of_thread::table())))
-    }
-
-    /// This thread is over.
-    pub(crate) fn end(local: &Local) {
-        local.end();
     }
 }
 

@@ -3,6 +3,8 @@
 //! Each model runs the real slot, with tables of its own for each thread; it says how often it
 //! was run. The time stands still in them, or is moved before they begin.
 
+#![allow(clippy::mem_forget, reason = "what a handle's end does has models of its own")]
+
 mod calls;
 mod handles;
 mod refusals;
