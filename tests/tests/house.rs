@@ -27,6 +27,7 @@ const TOP_LEVEL: [&str; 19] = [
     "crates",
     "deny.toml",
     "examples",
+    "fuzz",
     "rustfmt.toml",
     "tests",
 ];

@@ -302,8 +302,38 @@ impl CircuitBreaker {
         self.slot.see(|core| (core.config.clone(), core.around.clone()))
     }
 
+    /// For the proofs: whether handles are counted right.
+    #[cfg(test)]
+    pub(crate) fn is_only_handle(&self) -> bool {
+        self.slot.has_one_handle()
+    }
+
     fn around(&self) -> Arc<Surroundings> {
         self.make().1
+    }
+}
+
+/// For the models, which bring slots of their own.
+#[cfg(all(test, any(loom, shuttle)))]
+impl CircuitBreaker {
+    pub(crate) const fn living_in(slot: &'static Slot) -> Self {
+        Self { slot, keeps: true }
+    }
+}
+
+/// For the proofs, which look without a step.
+#[cfg(all(test, not(any(loom, shuttle))))]
+impl CircuitBreaker {
+    pub(crate) fn license(&self) -> License {
+        self.slot.license()
+    }
+
+    pub(crate) fn around_of_it(&self) -> Arc<Surroundings> {
+        self.around()
+    }
+
+    pub(crate) fn folded(&self) -> (Machine, CircuitBreakerConfig) {
+        self.slot.folded().expect("a handle keeps its circuit")
     }
 }
 

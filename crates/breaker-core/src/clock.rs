@@ -98,6 +98,10 @@ impl Clock for MonotonicClock {
 /// Nanoseconds since somebody first asked in this process.
 #[allow(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
 fn nanos_of_process() -> u64 {
+    #[cfg(test)]
+    if let Some(nanos) = crate::proofs::hooks::nanos() {
+        return nanos;
+    }
     static BEGINNING: OnceLock<Instant> = OnceLock::new();
     let now = Instant::now();
     let passed = now.saturating_duration_since(*BEGINNING.get_or_init(|| now));
@@ -112,20 +116,36 @@ pub(crate) fn monotonic_now() -> Tick {
 /// A moment of the machine's own clock, for those who only ask whether it has come: to compare
 /// two of them is much cheaper than to turn one into a [`Tick`].
 #[derive(Clone, Copy)]
-pub(crate) struct Moment(Instant);
+pub(crate) struct Moment {
+    at: Instant,
+    /// Where a test moves the time.
+    #[cfg(test)]
+    nanos: u64,
+}
 
 impl Moment {
     /// The moment `wait` from now.
     #[allow(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
     pub(crate) fn after(wait: Duration) -> Option<Self> {
-        Instant::now().checked_add(wait).map(Self)
+        let at = Instant::now().checked_add(wait)?;
+        #[cfg(test)]
+        let nanos = monotonic_now().after(wait).as_nanos();
+        Some(Self {
+            at,
+            #[cfg(test)]
+            nanos,
+        })
     }
 
     /// Whether this moment is still to come.
     #[allow(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
     #[inline]
     pub(crate) fn is_to_come(self) -> bool {
-        Instant::now() < self.0
+        #[cfg(test)]
+        if let Some(nanos) = crate::proofs::hooks::nanos() {
+            return nanos < self.nanos;
+        }
+        Instant::now() < self.at
     }
 }
 

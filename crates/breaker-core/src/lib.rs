@@ -14,6 +14,9 @@ mod observe;
 mod outcome;
 mod pace;
 mod percent;
+mod planted;
+#[cfg(test)]
+mod proofs;
 mod rejected;
 mod slot;
 mod state;

@@ -21,7 +21,11 @@ mod claims;
 mod inner;
 mod license;
 mod local;
+#[cfg(all(test, loom))]
+mod models;
 mod names;
+#[cfg(all(test, shuttle))]
+mod schedules;
 mod words;
 
 use std::any::Any;
@@ -35,6 +39,7 @@ use crate::machine::Advice;
 use crate::name::Name;
 use crate::observe::{Event, EventKind, Interest, Observers};
 use crate::percent::Percent;
+use crate::planted::planted;
 use crate::rejected::Rejected;
 use crate::state::{Done, State, Transitions};
 use crate::strategy::GateVerdict;
@@ -45,7 +50,10 @@ pub(crate) use around::Surroundings;
 pub(crate) use inner::Core;
 use inner::Inner;
 pub(crate) use license::License;
-use local::{Local, PLACES, Table, with_local};
+pub(crate) use local::Local;
+#[cfg(test)]
+pub(crate) use local::chosen;
+use local::{PLACES, Table, with_local};
 use words::Words;
 
 /// What an observer panicked with, if one did.
@@ -135,15 +143,25 @@ impl Slot {
     /// One handle less.
     #[inline]
     pub(crate) fn dropped(&'static self, kept: bool) {
+        // First, as long as this handle counts: then the slot may be another circuit's.
+        if kept && !planted("keeper-goes-last") {
+            self.keeps_no_more();
+        }
         if with_local(|local| local.dropped(self)) != Some(true) {
             self.count_slowly(-1);
         }
-        if kept && self.keepers.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.orphan();
+        if kept && planted("keeper-goes-last") {
+            self.keeps_no_more();
         }
         // Without one that is meant to stay, each that goes may be the last.
         if self.words.license().has(License::ORPHANED) {
             self.end_if_unused();
+        }
+    }
+
+    fn keeps_no_more(&self) {
+        if self.keepers.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.orphan();
         }
     }
 
@@ -250,7 +268,9 @@ impl Slot {
         if let (true, Some(began)) = (license.has(License::SLOW), began) {
             // The clock of somebody else is asked outside, in the step that follows.
             let Some(now) = Words::own_clock(license) else { return false };
-            if now.since(began) >= self.words.slow_after() {
+            let slow = now.since(began) >= self.words.slow_after() && !planted("slow-unseen");
+            // What was read must be what the license refers to.
+            if slow || !self.words.still(license) && !planted("read-torn") {
                 return false;
             }
         }
@@ -321,14 +341,6 @@ impl Slot {
     /// Whether the circuit is closed, and no order will change that by itself.
     pub(crate) fn is_at_rest(&self) -> bool {
         self.license().has(License::AT_REST)
-    }
-
-    /// Whether the end of a call that went well must be timed; one that went wrong always is.
-    pub(crate) fn times_successes(&self, stamped: bool) -> bool {
-        let license = self.license();
-        !license.has(License::AT_REST)
-            || license.has(License::BY_TIME | License::OBSERVED)
-            || stamped && license.has(License::SLOW | License::CUSTOM)
     }
 
     pub(crate) fn is_gated(&self) -> bool {
@@ -406,9 +418,21 @@ impl Slot {
         read(lock(&self.inner).living())
     }
 
+    /// Takes in what is noted, and looks at the circuit that lives here.
+    #[cfg(all(test, loom))]
+    fn fold_and_see<T>(&self, read: impl FnOnce(&Core) -> T) -> T {
+        self.step_quietly(|inner, _, _, _| read(inner.living())).answer
+    }
+
     /// Whether the permit is one of the circuit that lives here.
     pub(crate) fn knows(&self, permit: u64) -> bool {
         lock(&self.inner).ticket(permit).is_some()
+    }
+
+    /// What the machine would be if it had taken in what is noted, and its configuration.
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    pub(crate) fn folded(&self) -> Option<(crate::machine::Machine, crate::CircuitBreakerConfig)> {
+        lock(&self.inner).folded(self.place())
     }
 
     /// What the family of the circuit shares.

@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use breaker_core::{
-    Chance, CircuitBreaker, CircuitBreakerConfig, FailureKind, Jitter, ManualClock, Pace, Reason,
-    State, Trip,
+    Chance, CircuitBreaker, CircuitBreakerConfig, FailureKind, Jitter, ManualClock, Pace, Percent,
+    Reason, State, Trip, Window,
 };
 use common::{CORE, TOUCHY, circuit, fail, millis, secs, succeed};
 
@@ -184,4 +184,24 @@ fn threat_t11_no_wait_is_longer_than_the_cap() {
             assert!(pace.wait(number, &mut chance) <= cap);
         }
     }
+}
+
+/// The last of enough calls may be a good one, long after the bad ones.
+#[test]
+fn a_success_that_opens_the_circuit_opens_it_from_now_on() {
+    let clock = ManualClock::new();
+    let minute = Duration::from_secs(60);
+    let config = CircuitBreakerConfig::new()
+        .trip(Trip::failure_rate(Percent::new(50), Window::last(4).min_calls(4)))
+        .open_period(Pace::fixed(minute).jitter(Jitter::None));
+    let breaker = CircuitBreaker::with_clock(config, clock.clone());
+    for _ in 0..2 {
+        breaker.try_acquire_unstamped().unwrap().failure(FailureKind::Internal);
+    }
+    clock.advance(10 * minute);
+    for _ in 0..2 {
+        breaker.try_acquire_unstamped().unwrap().success();
+    }
+    assert_eq!(breaker.state(), State::Open);
+    assert_eq!(breaker.snapshot().remaining, Some(minute));
 }

@@ -8,7 +8,9 @@ commands:
   test               everything a change must pass: formatting, lints, docs, all tests,
                      dependency budget, licences; stable Rust only
   deep [--strict]    what takes longer: many property cases, larger walks, conformance in
-                     release, advisories, miri; --strict counts a skipped check as a failure
+                     release, proofs at full size, advisories, miri; --strict counts a skipped
+                     check as a failure
+  controls           puts bugs in on purpose, and wants the proofs to find each
   bench [--quick] [--macro]    what each path costs, beside what is aimed at and beside others;
                      --quick takes fewer rounds, --macro measures a real server instead";
 
@@ -17,6 +19,7 @@ commands:
 pub(crate) enum Command {
     Test,
     Deep { strict: bool },
+    Controls,
     Bench { quick: bool, whole: bool },
 }
 
@@ -36,14 +39,17 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, P
         return Err(Problem::Help);
     }
     let Some((command, options)) = args.split_first() else {
-        return Err(wrong("a command is missing; allowed: test, deep, bench"));
+        return Err(wrong("a command is missing; allowed: test, deep, controls, bench"));
     };
     match command.as_str() {
         "test" => flags("test", [], options).map(|[]| Command::Test),
         "deep" => flags("deep", ["--strict"], options).map(|[strict]| Command::Deep { strict }),
+        "controls" => flags("controls", [], options).map(|[]| Command::Controls),
         "bench" => flags("bench", ["--quick", "--macro"], options)
             .map(|[quick, whole]| Command::Bench { quick, whole }),
-        unknown => Err(wrong(&format!("unknown command `{unknown}`; allowed: test, deep, bench"))),
+        unknown => Err(wrong(&format!(
+            "unknown command `{unknown}`; allowed: test, deep, controls, bench"
+        ))),
     }
 }
 
@@ -86,6 +92,7 @@ mod tests {
         assert_eq!(parsed("test"), Ok(Command::Test));
         assert_eq!(parsed("deep"), Ok(Command::Deep { strict: false }));
         assert_eq!(parsed("deep --strict"), Ok(Command::Deep { strict: true }));
+        assert_eq!(parsed("controls"), Ok(Command::Controls));
         assert_eq!(parsed("bench"), Ok(Command::Bench { quick: false, whole: false }));
         assert_eq!(parsed("bench --quick"), Ok(Command::Bench { quick: true, whole: false }));
         let both = Command::Bench { quick: true, whole: true };
@@ -100,8 +107,8 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_answered_with_what_is_allowed() {
-        assert_eq!(reason(""), "a command is missing; allowed: test, deep, bench");
-        assert_eq!(reason("tset"), "unknown command `tset`; allowed: test, deep, bench");
+        assert_eq!(reason(""), "a command is missing; allowed: test, deep, controls, bench");
+        assert_eq!(reason("tset"), "unknown command `tset`; allowed: test, deep, controls, bench");
         assert_eq!(reason("deep --quick"), "`deep` has no option `--quick`; allowed: --strict");
         assert_eq!(
             reason("bench --slow"),

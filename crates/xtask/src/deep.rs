@@ -4,20 +4,28 @@ use std::hash::{BuildHasher, RandomState};
 
 use crate::step::{Invocation, Step};
 use crate::workspace::Workspace;
-use crate::{advisories, peers, tools};
+use crate::{advisories, peers, proofs, tools};
 
 /// How many cases each property sees, against 256 in the everyday run.
 const PROPERTY_CASES: u32 = 100_000;
+
+const FUZZ_TARGETS: [&str; 2] = ["config", "events"];
+
+/// How long each is fed, in seconds.
+const FUZZ_TIME: u32 = 180;
 
 /// The steps of the deep command.
 pub(crate) fn steps(workspace: &Workspace) -> Vec<Step> {
     let mut steps = vec![properties()];
     steps.push(walk());
     steps.push(sizes());
+    steps.extend(proofs::deep(workspace));
+    steps.extend(proofs::controls(workspace));
     steps.extend(suite(workspace, "conformance", |run| run));
     steps.push(peers::clippy(workspace));
     steps.push(advisories::step(workspace));
     steps.push(miri(workspace));
+    steps.extend(FUZZ_TARGETS.map(|target| fuzz(target, workspace)));
     steps
 }
 
@@ -27,6 +35,8 @@ fn properties() -> Step {
     let seed = std::env::var("PROPTEST_RNG_SEED")
         .unwrap_or_else(|_| RandomState::new().hash_one("seed").to_string());
     let run = Invocation::cargo("test --package breaker-core --release --all-features")
+        // It has a step of its own.
+        .args("-- --skip proofs::differential")
         .env("PORTCULLIS_DEEP", "1")
         .env("PROPTEST_CASES", PROPERTY_CASES.to_string())
         .env("PROPTEST_RNG_SEED", seed);
@@ -78,9 +88,29 @@ fn miri(workspace: &Workspace) -> Step {
     }
     let run = Invocation::new(
         "rustup",
-        "run nightly cargo miri test --package breaker-core --lib -- --skip machine::tests",
+        "run nightly cargo miri test --package breaker-core --lib -- --skip machine::tests --skip proofs",
     )
     .env("MIRIFLAGS", "-Zmiri-disable-isolation")
     .env("PROPTEST_CASES", "8");
     Step::tests("miri", run)
+}
+
+/// A target of the event stream or the configuration, fed by a fuzzer; what it is fed every day is
+/// where it begins.
+fn fuzz(target: &str, workspace: &Workspace) -> Step {
+    let name = format!("fuzz {target}");
+    let probe = Invocation::new("rustup", "run nightly cargo fuzz --version")
+        .env("RUSTUP_AUTO_INSTALL", "0");
+    if !tools::works(&probe, workspace) {
+        return Step::skip(name, "no nightly toolchain with cargo-fuzz is installed");
+    }
+    let found = format!("fuzz/corpus/{target}");
+    if let Err(error) = std::fs::create_dir_all(workspace.root().join(&found)) {
+        return Step::skip(name, format!("cannot make {found}: {error}"));
+    }
+    let run = format!(
+        "run nightly cargo fuzz run {target} {found} crates/breaker-core/tests/corpus/{target} \
+         -- -max_total_time={FUZZ_TIME}"
+    );
+    Step::run(name, Invocation::new("rustup", &run))
 }

@@ -2,7 +2,7 @@
 
 use crate::step::{Invocation, Step};
 use crate::workspace::Workspace;
-use crate::{deny, duplicates, peers, tools};
+use crate::{deny, duplicates, peers, proofs, tools};
 
 /// The steps of the everyday command.
 pub(crate) fn steps(workspace: &Workspace) -> Vec<Step> {
@@ -28,6 +28,7 @@ pub(crate) fn steps(workspace: &Workspace) -> Vec<Step> {
     }));
     steps.extend(test_runs());
     steps.push(peers::tests(workspace));
+    steps.extend(proofs::everyday(workspace));
     steps
 }
 

@@ -1,4 +1,5 @@
-//! The commands of the house: `cargo xtask test`, `cargo xtask deep`, `cargo xtask bench`.
+//! The commands of the house: `cargo xtask test`, `cargo xtask deep`, `cargo xtask controls`,
+//! `cargo xtask bench`.
 //!
 //! A command is a list of named steps. Steps are data ([`step::Step`]): one file per command says
 //! which there are, `run` executes them, `report` prints what came of them. No step stops the ones
@@ -12,6 +13,7 @@ mod deny;
 mod duplicates;
 mod everyday;
 mod peers;
+mod proofs;
 mod report;
 mod run;
 mod step;
@@ -55,6 +57,7 @@ fn execute(command: Command, workspace: &Workspace) -> Report {
             let report = run::all(deep::steps(workspace), workspace);
             if strict { report.strict() } else { report }
         }
+        Command::Controls => run::all(proofs::controls(workspace), workspace),
         Command::Bench { quick, whole: true } => run::all(bench::whole(quick), workspace),
         Command::Bench { quick, whole: false } => {
             let report = run::all(bench::steps(workspace, quick), workspace);

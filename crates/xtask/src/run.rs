@@ -21,7 +21,10 @@ pub(crate) fn all(steps: Vec<Step>, workspace: &Workspace) -> Report {
 
 fn title(step: &Step) -> String {
     match &step.action {
-        Action::Run(shown) | Action::Tests(shown) | Action::Check(shown, _) => {
+        Action::Run(shown)
+        | Action::Tests(shown)
+        | Action::Control(shown, _)
+        | Action::Check(shown, _) => {
             format!("{}: {shown}", step.name)
         }
         Action::Skip(_) => step.name.clone(),
@@ -32,12 +35,16 @@ fn title(step: &Step) -> String {
 fn one(step: Step, workspace: &Workspace) -> Row {
     let started = Instant::now();
     let command = match &step.action {
-        Action::Run(shown) | Action::Tests(shown) | Action::Check(shown, _) => shown.to_string(),
+        Action::Run(shown)
+        | Action::Tests(shown)
+        | Action::Control(shown, _)
+        | Action::Check(shown, _) => shown.to_string(),
         Action::Skip(_) => String::new(),
     };
     let verdict = match step.action {
         Action::Run(invocation) => command_verdict(&invocation, workspace),
         Action::Tests(invocation) => tests_verdict(&invocation, workspace),
+        Action::Control(invocation, says) => control_verdict(&invocation, says, workspace),
         Action::Check(shown, check) => check(&shown, workspace),
         Action::Skip(reason) => Verdict::Skipped(reason),
     };
@@ -51,6 +58,26 @@ fn command_verdict(invocation: &Invocation, workspace: &Workspace) -> Verdict {
         Ok(status) if status.success() => Verdict::Passed(String::new()),
         Ok(status) => Verdict::Failed(status.to_string()),
         Err(error) => Verdict::Failed(format!("cannot start: {error}")),
+    }
+}
+
+/// Whether tests fail as they should.
+fn control_verdict(invocation: &Invocation, says: &str, workspace: &Workspace) -> Verdict {
+    match tools::output(invocation, workspace) {
+        Ok(output) => found(output.status.success(), &tools::text(&output), says),
+        Err(error) => Verdict::Failed(format!("cannot start: {error}")),
+    }
+}
+
+/// A test that fails for another reason, or a build that does, has found nothing.
+fn found(passed: bool, text: &str, says: &str) -> Verdict {
+    if passed {
+        Verdict::Failed("the planted bug was not found".to_owned())
+    } else if text.contains(says) && text.contains("test result: FAILED") {
+        Verdict::Passed(format!("found: {says}"))
+    } else {
+        println!("{text}");
+        Verdict::Failed(format!("failed without saying: {says}"))
     }
 }
 
@@ -105,6 +132,18 @@ mod tests {
         let mut screen = Vec::new();
         assert_eq!(forward(output.as_bytes(), &mut screen), 5);
         assert_eq!(screen, output.as_bytes(), "and all of it is shown");
+    }
+
+    #[test]
+    fn a_control_passes_only_if_the_proof_fails_and_says_why() {
+        let failed = "a trial leaks\ntest result: FAILED. 0 passed; 1 failed";
+        assert!(matches!(found(false, failed, "a trial leaks"), Verdict::Passed(_)));
+        assert!(matches!(found(false, failed, "another machine"), Verdict::Failed(_)));
+        assert!(matches!(
+            found(false, "error: a trial leaks", "a trial leaks"),
+            Verdict::Failed(_)
+        ));
+        assert!(matches!(found(true, failed, "a trial leaks"), Verdict::Failed(_)));
     }
 
     #[test]

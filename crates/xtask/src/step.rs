@@ -16,6 +16,8 @@ pub(crate) enum Action {
     Run(Invocation),
     /// Runs tests. A run in which no test was executed counts as skipped.
     Tests(Invocation),
+    /// Runs tests that have to fail, and to say this.
+    Control(Invocation, &'static str),
     /// Asks a function of this crate. The invocation is what it is shown as, and handed.
     Check(Invocation, fn(&Invocation, &Workspace) -> Verdict),
     /// Does nothing, for the reason given.
@@ -50,6 +52,14 @@ impl Step {
         Self { name: name.into(), action: Action::Tests(invocation) }
     }
 
+    pub(crate) fn control(
+        name: impl Into<String>,
+        invocation: Invocation,
+        says: &'static str,
+    ) -> Self {
+        Self { name: name.into(), action: Action::Control(invocation, says) }
+    }
+
     pub(crate) fn check(
         name: impl Into<String>,
         shown: Invocation,
@@ -73,6 +83,12 @@ impl Invocation {
     /// The cargo that runs us, with the words of `args`.
     pub(crate) fn cargo(args: &str) -> Self {
         Self::new("cargo", args)
+    }
+
+    /// The same, with more words.
+    pub(crate) fn args(mut self, more: &str) -> Self {
+        self.args.extend(more.split_whitespace().map(str::to_owned));
+        self
     }
 
     /// The same, with a variable set.

@@ -9,6 +9,14 @@ impl Machine {
     }
 }
 
+/// For the proofs: each success counts in the machine, and not in each shell.
+#[cfg(all(test, not(any(loom, shuttle))))]
+impl Machine {
+    pub(crate) const fn successes_mut(&mut self) -> &mut u64 {
+        &mut self.successes
+    }
+}
+
 impl Ticket {
     /// What `role_bits` says of a ticket of this generation.
     pub(crate) const fn of(generation: u64, bits: u64) -> Self {

@@ -63,6 +63,16 @@ impl Arena {
         self.locked(|slots| slots.all.iter().copied().flatten().collect())
     }
 
+    /// Forgets that a slot is free; how many times it was. A model checker's last for one execution.
+    #[cfg(all(test, any(loom, shuttle)))]
+    pub(super) fn forget(&self, slot: &Slot) -> usize {
+        self.locked(|slots| {
+            let before = slots.free.len();
+            slots.free.retain(|free| !std::ptr::eq(*free, slot));
+            before - slots.free.len()
+        })
+    }
+
     /// Looks for circuits that ended unnoticed. Since it is done again only at twice as many
     /// slots as are in use, its cost is spread over the circuits that are made.
     fn sweep(&self) {

@@ -11,6 +11,7 @@ use crate::explain::{RampPhase, Snapshot};
 use crate::machine::{Machine, Ticket};
 use crate::observe::EventKind;
 use crate::percent::Percent;
+use crate::planted::planted;
 use crate::state::Transitions;
 use crate::strategy::{DependencyGate, Strategy};
 use crate::sync::Ordering;
@@ -106,13 +107,15 @@ impl Inner {
     /// many are seen of both, no handle was left at the moment in between, and who has no handle
     /// cannot clone one.
     pub(super) fn handles(&self, place: usize) -> i64 {
-        let noted = || {
+        let sum = |half: fn(u64) -> i64| -> i64 {
             let places = self.claims.tables().map(|table| table.place(place));
-            places.map(|place| place.handles.load(Ordering::Acquire))
+            places.map(|place| half(place.handles.load(Ordering::Acquire))).sum()
         };
-        let gone: i64 = noted().map(dropped).sum();
-        let made: i64 = noted().map(cloned).sum();
-        self.handles + made - gone
+        if planted("clones-first") {
+            return self.handles + sum(cloned) - sum(dropped);
+        }
+        let gone = sum(dropped);
+        self.handles + sum(cloned) - gone
     }
 
     /// The circuit that lives here, if one does.
@@ -130,6 +133,22 @@ impl Inner {
         let generation = self.era.generation.wrapping_sub(late as u64);
         Some(Ticket::of(generation, permit))
     }
+
+    /// What the machine would be if it had taken in what is noted.
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    pub(super) fn folded(&self, place: usize) -> Option<(Machine, CircuitBreakerConfig)> {
+        let core = self.core.as_ref()?;
+        let (machine, config) = (core.machine.clone(), core.config.clone());
+        let Era { first, start, generation } = self.era;
+        let mut copy = Self {
+            core: Some(Core::new(machine, config, core.around.clone(), None)),
+            era: Era { first, start, generation },
+            claims: self.claims.clone(),
+            ..Self::default()
+        };
+        copy.fold(place, &mut Transitions::new());
+        copy.core.map(|core| (core.machine, *core.config))
+    }
 }
 
 const fn cloned(noted: u64) -> i64 {
@@ -146,8 +165,9 @@ impl Era {
     /// Another circuit lives here, whose license is still to be issued.
     pub(super) fn begin(&mut self, machine: &Machine) {
         // Before any epoch that it will have, and after all that were given out.
-        let first = next_epoch();
-        *self = Self { first, start: first, generation: machine.generation() };
+        let epoch = next_epoch();
+        let first = if planted("stranger-known") { 0 } else { epoch };
+        *self = Self { first, start: epoch, generation: machine.generation() };
     }
 
     /// Whether the generation is another one by now.

@@ -15,19 +15,19 @@ impl License {
     pub(super) const NONE: Self = Self(0);
 
     /// Whoever arrives is admitted, and the call is evidence.
-    pub(super) const ADMITS: u64 = 1;
+    pub(crate) const ADMITS: u64 = 1;
     /// A plain success says nothing.
-    pub(super) const IDLE: u64 = 1 << 1;
+    pub(crate) const IDLE: u64 = 1 << 1;
     /// Plain successes only add up: they may be noted by thread and taken in later.
-    pub(super) const ADDS: u64 = 1 << 2;
+    pub(crate) const ADDS: u64 = 1 << 2;
     /// `IDLE` and `ADDS` hold before the moment `until`.
-    pub(super) const UNTIL: u64 = 1 << 3;
+    pub(crate) const UNTIL: u64 = 1 << 3;
     /// Whoever arrives before the moment `until` is refused.
-    pub(super) const REFUSES: u64 = 1 << 4;
+    pub(crate) const REFUSES: u64 = 1 << 4;
     /// A success that took `slow_after` or longer is not a plain one.
-    pub(super) const SLOW: u64 = 1 << 5;
+    pub(crate) const SLOW: u64 = 1 << 5;
     /// The clock is the machine's own, which may be read without the lock.
-    pub(super) const CLOCK: u64 = 1 << 6;
+    pub(crate) const CLOCK: u64 = 1 << 6;
     /// Somebody wants to be told.
     pub(super) const OBSERVED: u64 = 1 << 7;
     /// A strategy of the user's decides.
@@ -54,6 +54,20 @@ impl License {
     #[inline]
     pub(super) const fn is_idle_at_any_time(self) -> bool {
         self.0 & (Self::IDLE | Self::UNTIL | Self::SLOW) == Self::IDLE
+    }
+
+    /// Whether it matters when a call ended that went well; of one that went wrong always. A
+    /// success that is the last of enough calls may open the circuit, and then from now on.
+    pub(crate) const fn asks_when(self, stamped: bool) -> bool {
+        !self.has(Self::IDLE | Self::ADDS)
+            || self.has(Self::BY_TIME)
+            || stamped && self.asks_how_long()
+    }
+
+    /// Whether somebody asks how long a call took that went well. To be told where nobody asks
+    /// would count some slow calls and not others, as the lock happens to be taken.
+    pub(crate) const fn asks_how_long(self) -> bool {
+        !self.has(Self::AT_REST) || self.has(Self::SLOW | Self::CUSTOM | Self::OBSERVED)
     }
 
     pub(crate) const fn epoch(self) -> u64 {

@@ -8,6 +8,7 @@ use super::names;
 use crate::clock::{self, Moment, Tick};
 use crate::machine::{Lull, Shut};
 use crate::name::Name;
+use crate::planted::planted;
 use crate::rejected::{Cause, Condition, Reason, Rejected};
 use crate::sync::{AtomicU64, Ordering, fence};
 
@@ -58,6 +59,12 @@ impl Words {
         Moment::after(tick.since(now))
     }
 
+    /// Whether what was read since the license was is what it refers to.
+    pub(super) fn still(&self, license: License) -> bool {
+        fence(Ordering::Acquire);
+        self.license.load(Ordering::Relaxed) == license.0
+    }
+
     pub(super) fn slow_after(&self) -> Duration {
         Duration::from_nanos(self.limit.load(Ordering::Relaxed))
     }
@@ -78,9 +85,7 @@ impl Words {
         }
         let now = Self::own_clock(license).ok_or(())?;
         let shown = self.read(0);
-        fence(Ordering::Acquire);
-        let same = self.license.load(Ordering::Relaxed) == license.0;
-        if !same || now.as_nanos() >= shown.until {
+        if !self.still(license) || now.as_nanos() >= shown.until {
             return Err(());
         }
         shown.rejected(now).map(Some).ok_or(())
@@ -102,18 +107,24 @@ impl Words {
         let Some(core) = &inner.core else { return };
         let before = self.read(0);
         let shown = Shown::of(core, orphaned, before);
+        let present = self.license();
+        // A refusal is told with its end, and with no other.
+        let refuses = (present.0 | shown.flags) & License::REFUSES != 0;
+        let refuses = refuses && !planted("end-moves-on");
         let moved_on = Shown { until: before.until, flags: 0, ..shown } == before
-            && (before.until == shown.until
-                || before.until < shown.until && shown.flags & License::REFUSES == 0);
-        let present = License(self.license.load(Ordering::Relaxed));
+            && (before.until == shown.until || before.until < shown.until && !refuses);
         let changed = inner.era.has_changed(&core.machine);
-        let goes_on = moved_on && !changed && present != License::NONE;
+        let goes_on = moved_on && !changed && present.epoch() != 0;
         let epoch = if goes_on { present.epoch() } else { next_epoch() };
         if changed {
             inner.era.follow(&core.machine, epoch);
         }
         if !moved_on {
-            self.license.store(License::NONE.0, Ordering::Relaxed);
+            if !planted("license-stays") {
+                // Who drops the last handle meanwhile must know that it may be.
+                let nothing = License::NONE.0 | shown.flags & License::ORPHANED;
+                self.license.store(nothing, Ordering::Relaxed);
+            }
             fence(Ordering::Release);
             self.write(&shown);
         } else if shown.until != before.until {

@@ -1,0 +1,155 @@
+//! The proofs of the concurrent shell, and the controls that show that they prove something.
+//!
+//! The model checkers put primitives of their own in the place of the standard library's, so each
+//! has builds of its own, in a directory of its own.
+
+use crate::step::{Invocation, Step};
+use crate::workspace::Workspace;
+
+/// Steps of the differential test, schedules of each kind, and preemptions, in the deep run.
+const DEEP_SCHEDULES: u32 = 100_000;
+const PREEMPTIONS: [u32; 2] = [2, 3];
+
+/// A bug that is put in on purpose, which proof has to find it, and what that one says then.
+struct Control {
+    bug: &'static str,
+    proof: Proof,
+    says: &'static str,
+}
+
+#[derive(Clone, Copy)]
+enum Proof {
+    Differential,
+    Models,
+    Schedules,
+}
+
+const CONTROLS: [Control; 17] = [
+    control("folds-twice", Proof::Differential, "another machine"),
+    control("epoch-unseen", Proof::Differential, "another machine"),
+    control("stranger-known", Proof::Differential, "another machine"),
+    control("slow-unseen", Proof::Differential, "another machine"),
+    control("end-unseen", Proof::Differential, "another machine"),
+    control("trial-leaks", Proof::Differential, "another machine"),
+    control("panic-unseen", Proof::Differential, "another machine"),
+    control("folds-twice", Proof::Models, "the successes do not add up"),
+    control("stranger-known", Proof::Models, "a stranger was heard"),
+    control("trial-leaks", Proof::Models, "a trial leaks"),
+    control("license-stays", Proof::Models, "a refusal made of two"),
+    control("end-moves-on", Proof::Models, "refused beyond its end"),
+    control("read-torn", Proof::Models, "judged by two configurations"),
+    control("keeper-goes-last", Proof::Models, "orphaned by a stranger"),
+    control("clones-first", Proof::Models, "a circuit lives as long as a handle of it does"),
+    control("folds-twice", Proof::Schedules, "the books do not balance"),
+    control("trial-leaks", Proof::Schedules, "the books do not balance"),
+];
+
+const fn control(bug: &'static str, proof: Proof, says: &'static str) -> Control {
+    Control { bug, proof, says }
+}
+
+/// The proofs of the everyday run; the differential test is among the unit tests.
+pub(crate) fn everyday(workspace: &Workspace) -> Vec<Step> {
+    let bound = PREEMPTIONS[0].to_string();
+    let models = Proof::Models.run(workspace).env("LOOM_MAX_PREEMPTIONS", bound);
+    vec![Step::tests("models", models), Step::tests("schedules", Proof::Schedules.run(workspace))]
+}
+
+/// The same at full size.
+pub(crate) fn deep(workspace: &Workspace) -> Vec<Step> {
+    let bound = PREEMPTIONS[1].to_string();
+    let differential = Proof::Differential.run(workspace).env("PORTCULLIS_DEEP", "1");
+    let models = Proof::Models.run(workspace).env("LOOM_MAX_PREEMPTIONS", bound);
+    let schedules =
+        Proof::Schedules.run(workspace).env("PORTCULLIS_SCHEDULES", DEEP_SCHEDULES.to_string());
+    vec![
+        Step::tests("differential", differential),
+        Step::tests("models", models),
+        Step::tests("schedules", schedules),
+    ]
+}
+
+/// One step for each control.
+pub(crate) fn controls(workspace: &Workspace) -> Vec<Step> {
+    let steps = CONTROLS.iter().map(|Control { bug, proof, says }| {
+        let run = proof.run(workspace).env("PORTCULLIS_PLANTED", *bug);
+        // Two are enough for what is planted.
+        let run = run.env("LOOM_MAX_PREEMPTIONS", PREEMPTIONS[0].to_string());
+        Step::control(format!("{bug} {}", proof.name()), run, says)
+    });
+    steps.collect()
+}
+
+impl Proof {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Differential => "differential",
+            Self::Models => "models",
+            Self::Schedules => "schedules",
+        }
+    }
+
+    fn run(self, workspace: &Workspace) -> Invocation {
+        let cargo = |test: &str| {
+            let args = format!("test --package breaker-core --release --lib {test} -- --nocapture");
+            // Built more often than it pays to optimise across crates.
+            Invocation::cargo(&args)
+                .env("CARGO_PROFILE_RELEASE_LTO", "off")
+                .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
+                .env("RUST_BACKTRACE", "0")
+        };
+        let apart = |test: &str, cfg: &str| {
+            let target = workspace.target().join(cfg);
+            cargo(test)
+                .env("RUSTFLAGS", format!("--cfg {cfg}"))
+                .env("CARGO_TARGET_DIR", target.display().to_string())
+        };
+        match self {
+            Self::Differential => {
+                let target = workspace.target().join("differential");
+                cargo("proofs::differential").env("CARGO_TARGET_DIR", target.display().to_string())
+            }
+            Self::Models => apart("slot::models", "loom"),
+            Self::Schedules => apart("slot::schedules", "shuttle"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    /// The names in `planted("...")` in the sources below a directory.
+    fn planted(dir: &Path, found: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(dir).expect("the sources are readable").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                planted(&path, found);
+            } else if let Ok(source) = fs::read_to_string(&path) {
+                let names = source.split("planted(\"").skip(1);
+                found.extend(names.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
+            }
+        }
+    }
+
+    #[test]
+    fn each_bug_that_is_planted_has_a_control() {
+        let workspace = Workspace::open().expect("the tests run inside the repository");
+        let mut found = BTreeSet::new();
+        planted(&workspace.root().join("crates/breaker-core/src"), &mut found);
+        let known = CONTROLS.iter().map(|control| control.bug.to_owned()).collect();
+        assert_eq!(found, known);
+    }
+
+    #[test]
+    fn only_test_builds_can_have_a_planted_bug() {
+        let workspace = Workspace::open().expect("the tests run inside the repository");
+        let path = workspace.root().join("crates/breaker-core/src/planted.rs");
+        let source = fs::read_to_string(path).expect("the source is readable");
+        assert!(source.contains("#[cfg(not(test))]\n#[inline(always)]\npub(crate) const fn"));
+    }
+}
