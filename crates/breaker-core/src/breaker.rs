@@ -164,6 +164,14 @@ impl CircuitBreaker {
         permit
     }
 
+    /// Whether the circuit is closed and under no order, as far as a look can tell: then there is
+    /// no [`known_refusal`](Self::known_refusal).
+    #[must_use]
+    #[inline]
+    pub fn is_at_rest(&self) -> bool {
+        self.slot.is_at_rest()
+    }
+
     /// The refusal that a call would surely get just now: while open, or forced open. It is
     /// counted only when it is given: see [`CircuitBreaker::refuse_known`].
     ///

@@ -229,6 +229,7 @@ impl Slot {
 // ===== without the lock =====
 
 impl Slot {
+    #[inline]
     pub(crate) fn license(&self) -> License {
         self.words.license()
     }
@@ -339,6 +340,7 @@ impl Slot {
     }
 
     /// Whether the circuit is closed, and no order will change that by itself.
+    #[inline]
     pub(crate) fn is_at_rest(&self) -> bool {
         self.license().has(License::AT_REST)
     }
