@@ -72,42 +72,76 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 }
 
 /// The machine's monotonic clock, the one for production.
+///
+/// All of them show the same time: [`Tick::ZERO`] is when the first was made or asked in this
+/// process. So a circuit on this clock need not keep it to read it.
 #[derive(Clone, Copy, Debug)]
-pub struct MonotonicClock {
-    /// In nanoseconds of the process, so that it can be kept in one word.
-    origin: u64,
-}
+#[non_exhaustive]
+pub struct MonotonicClock;
 
 impl MonotonicClock {
-    /// A clock that begins now.
+    /// The clock of the process.
     #[must_use]
     pub fn new() -> Self {
-        Self { origin: nanos_of_process() }
+        // The first begins it.
+        nanos_of_process();
+        Self
     }
 }
 
 impl Clock for MonotonicClock {
     fn now(&self) -> Tick {
-        Tick::from_nanos(nanos_of_process().saturating_sub(self.origin))
+        Tick::from_nanos(nanos_of_process())
     }
 }
 
-/// Nanoseconds since somebody first asked in this process.
+/// When somebody first asked in this process.
+static BEGINNING: OnceLock<Instant> = OnceLock::new();
+
+/// The present moment; of a proof, where one moves it by hand.
 #[allow(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
-pub(crate) fn nanos_of_process() -> u64 {
+#[inline]
+fn present() -> Instant {
     #[cfg(test)]
     if let Some(nanos) = crate::proofs::hooks::nanos() {
-        return nanos;
+        return *BEGINNING.get_or_init(Instant::now) + Duration::from_nanos(nanos);
     }
-    static BEGINNING: OnceLock<Instant> = OnceLock::new();
-    let now = Instant::now();
+    Instant::now()
+}
+
+/// Nanoseconds since somebody first asked in this process.
+fn nanos_of_process() -> u64 {
+    let now = present();
     let passed = now.saturating_duration_since(*BEGINNING.get_or_init(|| now));
     passed.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(passed.subsec_nanos()))
 }
 
-/// When this clock began, if it is a [`MonotonicClock`].
-pub(crate) fn origin_of(clock: &(impl Clock + 'static)) -> Option<u64> {
-    (clock as &dyn Any).downcast_ref::<MonotonicClock>().map(|clock| clock.origin)
+/// The present moment of every [`MonotonicClock`].
+pub(crate) fn monotonic_now() -> Tick {
+    Tick::from_nanos(nanos_of_process())
+}
+
+/// A moment of the machine's own clock, for those who only ask whether it has come: to compare
+/// two of them is much cheaper than to turn one into a [`Tick`].
+#[derive(Clone, Copy)]
+pub(crate) struct Moment(Instant);
+
+impl Moment {
+    /// The moment `wait` from now.
+    pub(crate) fn after(wait: Duration) -> Option<Self> {
+        present().checked_add(wait).map(Self)
+    }
+
+    /// Whether this moment is still to come.
+    #[inline]
+    pub(crate) fn is_to_come(self) -> bool {
+        present() < self.0
+    }
+}
+
+/// Whether this clock is a [`MonotonicClock`].
+pub(crate) fn is_monotonic(clock: &(impl Clock + 'static)) -> bool {
+    (clock as &dyn Any).is::<MonotonicClock>()
 }
 
 impl Default for MonotonicClock {

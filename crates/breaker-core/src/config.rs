@@ -1,10 +1,15 @@
 //! The configuration of a circuit: plain data whose leaves cannot be wrong.
 
+mod cusum;
 mod errors;
 mod profile;
+mod ramp;
 mod recovery;
+mod shares;
 mod spec;
+mod trickle;
 mod trip;
+mod tuner;
 mod value;
 
 use std::time::Duration;
@@ -14,12 +19,17 @@ use crate::outcome::{CountAs, Counted, FailureKind};
 use crate::pace::Pace;
 use crate::percent::Percent;
 
+pub use cusum::Cusum;
 pub use errors::{ConfigError, ConfigErrors};
 pub use profile::StrategyKind;
+pub(crate) use ramp::RampForm;
+pub use ramp::{OnRelapse, Ramp, RampSpeed};
 pub(crate) use recovery::Verdict;
-pub use recovery::{OnRelapse, OnStayElapsed, Ramp, RampSpeed, Recovery, Trials};
+pub use recovery::{OnStayElapsed, Recovery, Trials};
+pub use trickle::Trickle;
 pub(crate) use trip::{Span, TripOn, WindowRule};
 pub use trip::{Trip, Window};
+pub use tuner::Tuner;
 pub use value::Value;
 
 /// What a circuit does, in numbers: when it opens, for how long, and how it closes again.
@@ -44,6 +54,7 @@ pub struct CircuitBreakerConfig {
     pub(crate) name: Name,
     pub(crate) strategy: StrategyKind,
     pub(crate) trip: Trip,
+    pub(crate) tuner: Tuner,
     pub(crate) slow_call_duration: Duration,
     pub(crate) open_period: Pace,
     pub(crate) recovery: Recovery,
@@ -52,6 +63,7 @@ pub struct CircuitBreakerConfig {
     pub(crate) open_refusal_share: Percent,
     pub(crate) count_as: CountAs,
     pub(crate) totals: bool,
+    pub(crate) outage_history: u16,
 }
 
 /// What a call says that was dropped before it ended.
@@ -75,6 +87,7 @@ impl CircuitBreakerConfig {
             name: Name::new("circuit"),
             strategy: StrategyKind::Basic,
             trip: Trip::consecutive(5),
+            tuner: Tuner::Off,
             slow_call_duration: Duration::from_secs(10),
             open_period: Pace::exponential(Duration::from_secs(60)),
             recovery: Recovery::Trials(Trials::new(3)),
@@ -83,6 +96,7 @@ impl CircuitBreakerConfig {
             open_refusal_share: Percent::FULL,
             count_as: CountAs::new(),
             totals: false,
+            outage_history: 16,
         }
     }
 
@@ -95,9 +109,10 @@ impl CircuitBreakerConfig {
         self
     }
 
-    /// Takes trip conditions and recovery from a strategy of the family; default
-    /// [`StrategyKind::Basic`].
+    /// Takes trip conditions and recovery from a strategy of the family, and from the adaptive one
+    /// the tuner; default [`StrategyKind::Basic`].
     pub const fn strategy(mut self, kind: StrategyKind) -> Self {
+        self.tuner = self.tuner.under(self.strategy, kind);
         self.strategy = kind;
         self.trip = kind.trip();
         self.recovery = kind.recovery();
@@ -107,6 +122,13 @@ impl CircuitBreakerConfig {
     /// When the circuit opens; default 5 consecutive failures.
     pub const fn trip(mut self, trip: Trip) -> Self {
         self.trip = trip;
+        self
+    }
+
+    /// Whether the threshold of the failure rate follows what is usual; default [`Tuner::Off`].
+    /// Without a failure rate there is nothing to tune.
+    pub const fn tuner(mut self, tuner: Tuner) -> Self {
+        self.tuner = tuner;
         self
     }
 
@@ -130,7 +152,7 @@ impl CircuitBreakerConfig {
     }
 
     /// How long the circuit stays open, opening by opening; default 60 s, doubling up to five
-    /// minutes, with equal jitter.
+    /// minutes, with equal jitter. [`Recovery::Trickle`] uses its cap only.
     pub const fn open_period(mut self, pace: Pace) -> Self {
         self.open_period = pace;
         self
@@ -141,7 +163,7 @@ impl CircuitBreakerConfig {
     /// # Panics
     /// When a step of a ramp has to last at least as long as it may last at most.
     pub const fn recovery(mut self, recovery: Recovery) -> Self {
-        if let Recovery::Ramp(ramp) = &recovery {
+        if let Some(ramp) = recovery.ramp() {
             assert!(ramp.has_time(), "min_step_time is below max_half_open_stay");
         }
         self.recovery = recovery;
@@ -189,6 +211,17 @@ impl CircuitBreakerConfig {
         self
     }
 
+    /// From how many past outages the next recovery is estimated; default 16. Each takes four
+    /// bytes, from its end on.
+    ///
+    /// # Panics
+    /// When `outages` lies outside 3..=256.
+    pub const fn outage_history(mut self, outages: u16) -> Self {
+        assert!(outages >= 3 && outages <= 256, "outage_history lies in 3..=256");
+        self.outage_history = outages;
+        self
+    }
+
     /// The name of the circuit.
     #[must_use]
     pub const fn name(&self) -> &Name {
@@ -208,16 +241,13 @@ impl CircuitBreakerConfig {
 
     /// Whether durations of calls are evidence.
     pub(crate) fn judges_slow_calls(&self) -> bool {
-        let by_trials = match self.recovery {
-            Recovery::Trials(trials) => trials.judges_slow_calls(),
-            Recovery::Ramp(_) => false,
-        };
+        let by_trials = self.recovery.trials().is_some_and(Trials::judges_slow_calls);
         by_trials || self.trip.judges_slow_calls()
     }
 
-    /// Whether evidence needs to know when a call ended.
+    /// Whether evidence, or the tuner, needs to know when a call ended.
     pub(crate) fn judges_by_time(&self) -> bool {
-        self.trip.judges_by_time()
+        self.trip.judges_by_time() || self.tuned().is_some()
     }
 }
 

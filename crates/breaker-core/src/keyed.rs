@@ -138,20 +138,32 @@ impl<K: Clone + Display + Eq + Hash> CircuitBreakers<K> {
     /// [`try_acquire_unstamped`](CircuitBreaker::try_acquire_unstamped) does, without a handle of
     /// it where that takes nothing but a look.
     ///
+    /// Each thread remembers where it found its last keys, by their 64-bit hashes; the hash is
+    /// seeded at random, and the circuit that is found admits, as long as it is healthy.
+    ///
     /// # Errors
     /// A [`Rejected`], which says why and when to come back.
     pub fn try_acquire_unstamped(&self, key: &K) -> Result<Permit, Rejected> {
-        let shared = &*self.shared;
-        let number = shared.hasher.hash_one(key) as usize % SHARDS;
-        let circuit = {
-            let shard = lock(&shared.shards[number]);
+        let hash = self.shared.hasher.hash_one(key);
+        match Permit::seen(hash) {
+            Some(permit) => Ok(permit),
+            None => self.find(hash, key),
+        }
+    }
+
+    fn find(&self, hash: u64, key: &K) -> Result<Permit, Rejected> {
+        let found = {
+            let shard = lock(&self.shared.shards[hash as usize % SHARDS]);
             shard.places.get(key).map(|&place| {
                 let circuit = &shard.entries[place].1;
                 circuit.acquire_at_once().ok_or_else(|| circuit.clone())
             })
         };
-        match circuit {
-            Some(Ok(permit)) => Ok(permit),
+        match found {
+            Some(Ok(permit)) => {
+                permit.remember(hash);
+                Ok(permit)
+            }
             Some(Err(circuit)) => circuit.try_acquire_unstamped(),
             None => self.get(key).try_acquire_unstamped(),
         }

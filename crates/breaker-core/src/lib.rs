@@ -32,11 +32,11 @@ pub use call::CallError;
 pub use clock::TokioClock;
 pub use clock::{Clock, ManualClock, MonotonicClock, Tick};
 pub use config::{
-    CircuitBreakerConfig, ConfigError, ConfigErrors, OnDrop, OnRelapse, OnStayElapsed, Ramp,
-    RampSpeed, Recovery, StrategyKind, Trials, Trip, Value, Window,
+    CircuitBreakerConfig, ConfigError, ConfigErrors, Cusum, OnDrop, OnRelapse, OnStayElapsed, Ramp,
+    RampSpeed, Recovery, StrategyKind, Trials, Trickle, Trip, Tuner, Value, Window,
 };
 pub use events::{Change, Events, Next};
-pub use explain::{Order, RampPhase, Snapshot};
+pub use explain::{Order, RampPhase, RecoveryEstimate, RecoveryInterval, Snapshot, Tuning};
 pub use key::Key;
 pub use keyed::CircuitBreakers;
 pub use machine::{IllegalTransition, Override, Saved};

@@ -7,11 +7,17 @@ mod admit;
 mod half_open;
 mod lull;
 mod operate;
+mod outages;
+mod past;
+mod probes;
+mod ramp;
 mod report;
 mod settle;
 mod shell;
+mod shut;
 #[cfg(test)]
 mod tests;
+mod tuner;
 #[cfg(test)]
 mod walk;
 
@@ -23,21 +29,23 @@ use crate::config::{CircuitBreakerConfig, OnStayElapsed};
 use crate::pace::Chance;
 use crate::percent::Spread;
 use crate::rejected::{Cause, Condition, Reason};
-use crate::state::{State, Totals, Transition, Transitions, Why};
+use crate::state::{State, Transition, Transitions, Why};
 use crate::window::{Evidence, Tally};
 
-#[allow(unused_imports, reason = "for the shell")]
+use self::past::Seldom;
+use self::tuner::Learnt;
 pub(crate) use crate::window::Lull;
 pub(crate) use half_open::HalfOpen;
+use half_open::Next;
 pub use operate::{IllegalTransition, Override, Saved};
+use probes::Probes;
 pub use settle::{Advice, Settled};
-pub(crate) use shell::Standing;
+pub use shut::Shut;
+pub use tuner::Adjustment;
 
 /// The state machine of one circuit.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Machine {
-    phase: Phase,
-    forced: Option<Forced>,
     /// Grows by one at every change of state.
     generation: u64,
     /// The latest moment that was seen: a clock that steps back changes nothing.
@@ -45,32 +53,30 @@ pub struct Machine {
     /// When the visible state was entered.
     since: Tick,
     evidence: Evidence,
-    /// Consecutive openings, since the circuit was last closed.
-    openings: u32,
-    cause: Option<Cause>,
-    /// The evidence that opened it, as long as it is open.
-    opened_by: Tally,
     last_failure: Option<Tick>,
-    last_slow: Option<Tick>,
+    successes: u64,
+    failures: u64,
+    cancelled: u64,
+    chance: Chance,
+    enforce: Spread,
     /// Whether a strategy of the user's decides, instead of the configuration.
     custom: bool,
-    enforce: Spread,
-    leak: Spread,
-    totals: Totals,
-    refused_here: u64,
-    spent: [Duration; State::COUNT],
-    chance: Chance,
+    past: Seldom,
 }
 
 /// The ordinary state, also under an operator's order.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 enum Phase {
     Closed,
-    /// `asked` is how long the callee, or a snapshot, asked for at least.
+    /// `asked` is how long the callee, or a snapshot, asked for at least. With probes, `until` is
+    /// when the next one is due.
     Open {
         since: Tick,
         until: Tick,
+        /// When past outages let expect that callers may come back.
+        hint: Option<Tick>,
         asked: Duration,
+        probes: Option<Probes>,
     },
     HalfOpen(HalfOpen),
 }
@@ -117,40 +123,41 @@ impl Machine {
     /// A closed circuit with no evidence, whose jitter is drawn from `chance`.
     #[must_use]
     pub fn new(config: &CircuitBreakerConfig, chance: Chance) -> Self {
-        Self {
-            phase: Phase::Closed,
-            forced: None,
+        let mut machine = Self {
             generation: 0,
             now: Tick::ZERO,
             since: Tick::ZERO,
             evidence: Evidence::new(&config.trip),
-            openings: 0,
-            cause: None,
-            opened_by: Tally::default(),
             last_failure: None,
-            last_slow: None,
-            custom: false,
-            enforce: Spread::new(config.enforce),
-            leak: Spread::new(config.open_refusal_share.rest()),
-            totals: Totals::default(),
-            refused_here: 0,
-            spent: [Duration::ZERO; State::COUNT],
+            successes: 0,
+            failures: 0,
+            cancelled: 0,
             chance,
+            enforce: Spread::new(config.enforce),
+            custom: false,
+            past: Seldom::default(),
+        };
+        if let Some(learnt) = Learnt::new(config, Tick::ZERO) {
+            machine.past.learnt = Some(learnt);
         }
+        machine
     }
 
     /// The same machine, begun at another moment than the beginning of time.
     #[must_use]
-    pub const fn begun_at(mut self, now: Tick) -> Self {
+    pub fn begun_at(mut self, now: Tick) -> Self {
         self.now = now;
         self.since = now;
+        if let Some(learnt) = self.past.learnt_mut() {
+            learnt.begin(now);
+        }
         self
     }
 
     /// Lets time pass: all that is due by `now` happens, each thing at its own moment.
     pub fn advance(&mut self, config: &CircuitBreakerConfig, now: Tick, done: &mut Transitions) {
         self.now = self.now.max(now);
-        let ends = self.forced.as_ref().and_then(|forced| forced.until);
+        let ends = self.past.forced.as_ref().and_then(|forced| forced.until);
         let ends = ends.filter(|ends| *ends <= self.now);
         if self.is_live() {
             // What is due in the shadow of an order is due before the order ends.
@@ -159,6 +166,7 @@ impl Machine {
         }
         if let Some(at) = ends {
             self.end_order(Why::Expired, at, done);
+            self.look(config, self.now, done);
         }
         // Also under an order: a window that is recorded into grows old.
         self.evidence.advance(self.now);
@@ -166,14 +174,29 @@ impl Machine {
 
     /// One change that is due by `now`; `false` if there is none.
     fn step(&mut self, config: &CircuitBreakerConfig, now: Tick, done: &mut Transitions) -> bool {
-        match &self.phase {
+        match self.past.phase_mut() {
             // Open => HalfOpen
-            Phase::Open { until, .. } if *until <= now => {
+            Some(Phase::Open { until, .. })
+                if *until <= now && config.recovery.trickle().is_none() =>
+            {
                 let at = *until;
                 self.enter_half_open(config, Why::OpenPeriodElapsed, at, done);
             }
+            // HalfOpen => (HalfOpen | Closed)
+            Some(Phase::HalfOpen(half_open))
+                if half_open.next_step().is_some_and(|at| at <= now) =>
+            {
+                let at = half_open.next_step().unwrap_or(now);
+                match half_open.step(config, at) {
+                    Next::Share { from, to } => done.push_share(from, to),
+                    Next::Close => self.close(config, Why::RampCompleted, at, done),
+                    Next::Stay | Next::Open(_) => return false,
+                }
+            }
             // HalfOpen => (Open | Closed)
-            Phase::HalfOpen(half_open) => match half_open.deadline(config) {
+            Some(Phase::HalfOpen(half_open)) => match half_open.deadline(config) {
+                // HalfOpen => HalfOpen
+                Some(at) if at <= now && half_open.is_quiet(config) => half_open.renew(),
                 Some(at) if at <= now => match config.recovery.on_stay_elapsed() {
                     OnStayElapsed::Reopen => {
                         let tally = half_open.tally();
@@ -184,11 +207,15 @@ impl Machine {
                         };
                         self.open(config, cause, None, at, done);
                     }
-                    OnStayElapsed::Close => self.close(Why::StayElapsed, at, done),
+                    OnStayElapsed::Close => self.close(config, Why::StayElapsed, at, done),
                 },
                 _ => return false,
             },
-            _ => return false,
+            None | Some(Phase::Closed) => {
+                self.look(config, now, done);
+                return false;
+            }
+            Some(Phase::Open { .. }) => return false,
         }
         true
     }
@@ -202,27 +229,37 @@ impl Machine {
         at: Tick,
         done: &mut Transitions,
     ) {
-        self.opened_by = match cause.condition {
+        self.past.opened_by = match cause.condition {
             // A ramp is judged over the last calls, not over those of its step.
             Condition::RampRelapsed => Tally { calls: cause.calls, failures: cause.bad, slow: 0 },
             _ => self.tally(),
         };
-        self.openings = self.openings.saturating_add(1);
-        let period = config.open_period.wait(self.openings, &mut self.chance);
+        let restored = cause.condition == Condition::Restored;
+        if self.past.openings == 0 || restored {
+            self.past.outages.begin((!restored).then_some(at));
+        }
+        self.past.openings = self.past.openings.saturating_add(1);
         // The callee may ask for more patience than we have by ourselves, up to the cap.
         let asked = retry_after.unwrap_or_default().min(config.open_period.longest_wait());
-        let until = at.after(period.max(asked));
-        self.cause = Some(cause);
-        self.leak = Spread::new(config.open_refusal_share.rest());
-        if self.forced.is_some() {
-            bump(&mut self.totals.would_open, true);
+        let (probes, until) = match config.recovery.trickle() {
+            Some(rules) => {
+                let (probes, due) = Probes::new(rules, at, asked, &mut self.chance);
+                (Some(probes), due)
+            }
+            None => {
+                let period = config.open_period.wait(self.past.openings, &mut self.chance);
+                (None, at.after(period.max(asked)))
+            }
+        };
+        self.past.cause = Some(cause);
+        self.past.leak = Spread::new(config.open_refusal_share.rest());
+        if self.past.forced.is_some() {
+            bump(&mut self.past.totals.would_open, true);
         }
-        self.enter(
-            Phase::Open { since: at, until, asked },
-            Why::Tripped(cause.condition),
-            at,
-            done,
-        );
+        let longest = at.after(config.open_period.longest_wait());
+        let hint = self.past.outages.hint(at).map(|hint| hint.min(longest));
+        let phase = Phase::Open { since: at, until, hint, asked, probes };
+        self.enter(phase, Why::Tripped(cause.condition), at, done);
     }
 
     // Open => HalfOpen
@@ -233,24 +270,31 @@ impl Machine {
         at: Tick,
         done: &mut Transitions,
     ) {
-        let half_open = HalfOpen::new(config, self.custom);
+        let proved = why == Why::ProbeSucceeded;
+        let half_open = HalfOpen::new(config, self.custom, at, proved);
         self.enter(Phase::HalfOpen(half_open), why, at, done);
     }
 
     // any => Closed
-    fn close(&mut self, why: Why, at: Tick, done: &mut Transitions) {
-        self.evidence.clear();
+    fn close(&mut self, config: &CircuitBreakerConfig, why: Why, at: Tick, done: &mut Transitions) {
+        if matches!(why, Why::TrialsSucceeded | Why::RampCompleted | Why::Strategy) {
+            self.past.outages.end(at, config);
+        }
+        match why {
+            Why::Reset => self.evidence.clear(),
+            _ => self.evidence.rearm(),
+        }
         self.evidence.advance(at);
-        self.openings = 0;
-        self.cause = None;
+        self.past.openings = 0;
+        self.past.cause = None;
         self.enter(Phase::Closed, why, at, done);
     }
 
     fn enter(&mut self, phase: Phase, why: Why, at: Tick, done: &mut Transitions) {
-        let from = self.phase.state();
-        self.phase = phase;
-        let to = self.phase.state();
-        let shadow = self.forced.is_some();
+        let from = self.past.phase.state();
+        self.past.phase = phase;
+        let to = self.past.phase.state();
+        let shadow = self.past.forced.is_some();
         self.changed(from, to, why, shadow, at, done);
     }
 
@@ -266,15 +310,18 @@ impl Machine {
         self.generation += 1;
         if !shadow {
             let stay = at.since(self.since);
-            let spent = &mut self.spent[from.index()];
+            let spent = &mut self.past.spent[from.index()];
             *spent = spent.saturating_add(stay);
             self.since = at;
         }
-        self.refused_here = 0;
-        if !matches!(self.phase, Phase::Open { .. }) {
-            self.opened_by = Tally::default();
+        self.past.refused_here = 0;
+        if matches!(self.past.phase, Phase::Closed) {
+            self.skip_looks(at);
         }
-        let cause = self.cause;
+        if !matches!(self.past.phase, Phase::Open { .. }) {
+            self.past.opened_by = Tally::default();
+        }
+        let cause = self.past.cause;
         done.push(Transition { from, to, why, shadow, at, generation: self.generation, cause });
     }
 
@@ -284,7 +331,7 @@ impl Machine {
 
     /// Whether the ordinary states take their course: always, but under orders that stop them.
     fn is_live(&self) -> bool {
-        self.forced.as_ref().is_none_or(|forced| forced.state == State::MetricsOnly)
+        self.past.forced.as_ref().is_none_or(|forced| forced.state == State::MetricsOnly)
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::clock::Tick;
 use crate::explain::RampPhase;
+use crate::machine::Adjustment;
 use crate::name::Name;
 use crate::outcome::{Counted, Outcome};
 use crate::percent::Percent;
@@ -56,7 +57,7 @@ impl Interest {
     /// None.
     pub const NOTHING: Self = Self(0);
 
-    /// Changes of state, of the admitted share, of strategy and configuration.
+    /// Changes of state, of the admitted share, of thresholds, strategy and configuration.
     pub const CHANGES: Self = Self(1);
 
     /// Refusals.
@@ -136,6 +137,24 @@ pub enum EventKind {
     },
     /// The strategy in force panicked; the configuration's own has replaced it.
     StrategyPanicked,
+    /// The tuner would move the threshold of the failure rate.
+    ThresholdSuggested {
+        /// Where it has the threshold before.
+        from: Percent,
+        /// Where it has it after.
+        to: Percent,
+        /// The failure rate that is usual.
+        baseline: Percent,
+    },
+    /// The tuner has moved the threshold of the failure rate.
+    ThresholdChanged {
+        /// The threshold before.
+        from: Percent,
+        /// The threshold after.
+        to: Percent,
+        /// The failure rate that is usual.
+        baseline: Percent,
+    },
     /// Another configuration is in force.
     Reconfigured {
         /// Its number.
@@ -190,6 +209,16 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// What is told of a step of the tuner.
+    pub(crate) const fn of_adjustment(step: &Adjustment) -> Self {
+        let Adjustment { from, to, baseline, .. } = *step;
+        if step.applied {
+            Self::ThresholdChanged { from, to, baseline }
+        } else {
+            Self::ThresholdSuggested { from, to, baseline }
+        }
+    }
+
     pub(crate) const fn interest(&self) -> Interest {
         match self {
             Self::Refused(_) => Interest::REFUSALS,

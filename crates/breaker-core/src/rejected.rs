@@ -65,6 +65,8 @@ pub enum Condition {
     SlowCallRate,
     /// The moving average of successes fell below its threshold.
     SuccessAverage,
+    /// The score of the failures rose above its threshold.
+    FailureScore,
     /// A strategy of the user's said so.
     Strategy,
     /// A trial failed.
@@ -81,12 +83,13 @@ pub enum Condition {
 
 impl Condition {
     /// All of them, in their order.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::ConsecutiveFailures,
         Self::FailureCount,
         Self::FailureRate,
         Self::SlowCallRate,
         Self::SuccessAverage,
+        Self::FailureScore,
         Self::Strategy,
         Self::TrialFailed,
         Self::StayElapsed,
@@ -104,6 +107,7 @@ impl Condition {
             Self::FailureRate => "failure_rate",
             Self::SlowCallRate => "slow_call_rate",
             Self::SuccessAverage => "success_average",
+            Self::FailureScore => "failure_score",
             Self::Strategy => "strategy",
             Self::TrialFailed => "trial_failed",
             Self::StayElapsed => "half_open_stay_elapsed",
@@ -119,7 +123,7 @@ impl fmt::Display for Cause {
         let Self { bad, calls, .. } = self;
         match self.condition {
             Condition::ConsecutiveFailures => write!(f, "{bad} calls in a row failed"),
-            Condition::FailureCount | Condition::FailureRate => {
+            Condition::FailureCount | Condition::FailureRate | Condition::FailureScore => {
                 write!(f, "{bad} of {calls} calls failed")
             }
             Condition::SlowCallRate => write!(f, "{bad} of {calls} calls were slow"),
@@ -290,5 +294,19 @@ where
 {
     fn refuse(&self, _: &Req, rejected: Rejected) -> Result<Res, Err> {
         Err(Err::from(rejected))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Condition;
+
+    #[test]
+    fn conditions_are_listed_by_their_numbers_and_none_is_left_out() {
+        for (number, condition) in Condition::ALL.into_iter().enumerate() {
+            assert_eq!(condition as usize, number);
+        }
+        // The last one of the enum: whoever adds one after it has to say so here.
+        assert_eq!(Condition::ALL.len(), Condition::Restored as usize + 1);
     }
 }

@@ -40,7 +40,7 @@ use crate::observe::{Event, EventKind, Interest, Observers};
 use crate::percent::Percent;
 use crate::planted::planted;
 use crate::rejected::Rejected;
-use crate::state::{State, Transitions};
+use crate::state::{Done, State, Transitions};
 use crate::strategy::GateVerdict;
 use crate::sync::{AtomicU32, Mutex, Ordering, lock};
 
@@ -52,7 +52,7 @@ pub(crate) use license::License;
 pub(crate) use local::Local;
 #[cfg(test)]
 pub(crate) use local::chosen;
-use local::{Table, with_local};
+use local::{PLACES, Table, with_local};
 use words::Words;
 
 /// What an observer panicked with, if one did.
@@ -65,7 +65,7 @@ pub(crate) struct Slot {
     keepers: AtomicU32,
     inner: Mutex<Inner>,
     /// Its place in the tables of threads.
-    place: usize,
+    place: u32,
 }
 
 /// What came of a step.
@@ -101,7 +101,7 @@ impl News {
 
 impl Slot {
     /// A slot in which no circuit lives.
-    fn vacant(place: usize) -> Self {
+    fn vacant(place: u32) -> Self {
         Self {
             words: Words::default(),
             keepers: AtomicU32::new(0),
@@ -121,10 +121,11 @@ impl Slot {
         let mut inner = lock(&self.inner);
         inner.era.begin(&core.machine);
         inner.core = Some(core);
-        inner.orphaned = false;
         inner.count_handle(1);
         self.keepers.store(1, Ordering::Relaxed);
-        self.words.publish(&mut inner);
+        // No license of an earlier circuit is gone on with.
+        self.words.withdraw();
+        self.publish(&mut inner);
     }
 
     /// One handle more; one that is meant to stay, if `keeps`.
@@ -170,17 +171,20 @@ impl Slot {
         inner.count_handle(by);
         if let Some(table) = seated {
             // It may have been full.
-            inner.collect_handles(self.place, table);
+            inner.collect_handles(self.place(), table);
         }
     }
 
     /// Notes whether there is a handle that is meant to stay.
     #[cold]
     fn orphan(&self) {
-        let mut inner = lock(&self.inner);
-        // As it is by now, whoever came here first.
-        inner.orphaned = self.keepers.load(Ordering::Acquire) == 0;
-        self.words.publish(&mut inner);
+        self.publish(&mut lock(&self.inner));
+    }
+
+    /// Issues the license that follows from the machine's state, and from the handles there are.
+    fn publish(&self, inner: &mut Inner) {
+        let orphaned = self.keepers.load(Ordering::Acquire) == 0;
+        self.words.publish(inner, orphaned);
     }
 
     /// Ends the circuit if it has no handle left.
@@ -195,7 +199,7 @@ impl Slot {
 
     fn end(&self) -> Option<Core> {
         let mut inner = lock(&self.inner);
-        if inner.core.is_none() || inner.handles(self.place) > 0 {
+        if inner.core.is_none() || inner.handles(self.place()) > 0 {
             return None;
         }
         self.words.withdraw();
@@ -204,7 +208,12 @@ impl Slot {
 
     /// Whether there is one handle only.
     pub(crate) fn has_one_handle(&self) -> bool {
-        lock(&self.inner).handles(self.place) == 1
+        lock(&self.inner).handles(self.place()) == 1
+    }
+
+    /// Its place in the tables of threads.
+    const fn place(&self) -> usize {
+        self.place as usize % PLACES
     }
 
     fn enter(&self, table: &'static Table) {
@@ -212,7 +221,7 @@ impl Slot {
     }
 
     fn leave(&self, table: &'static Table) {
-        lock(&self.inner).leave(self.place, table);
+        lock(&self.inner).leave(self.place(), table);
     }
 }
 
@@ -230,6 +239,17 @@ impl Slot {
         license.has(License::ADMITS).then(|| license.evidence())
     }
 
+    /// Admits an arrival for the key with this hash, where the thread remembers its circuit.
+    #[inline]
+    pub(crate) fn admit_seen(hash: u64) -> Option<(&'static Self, u64)> {
+        with_local(|local| local.seen(hash))?
+    }
+
+    /// Has the thread remember that this is the circuit of the key with this hash.
+    pub(crate) fn remember(&'static self, hash: u64, permit: u64) {
+        with_local(|local| local.remember(hash, self, permit));
+    }
+
     /// Takes in a success of a call that began at `began`, where that takes no lock.
     #[inline]
     pub(crate) fn success_at_once(&self, permit: u64, began: Option<Tick>) -> bool {
@@ -241,26 +261,20 @@ impl Slot {
     /// Notes a success, if the license says that it may be noted, at this time.
     #[inline(never)]
     fn note_success(&self, license: License, began: Option<Tick>) -> bool {
-        if !license.has(License::IDLE | License::ADDS) || !self.is_plain(license, began) {
+        if !license.has(License::IDLE | License::ADDS) {
             return false;
         }
-        license.has(License::IDLE) || with_local(|local| local.success(self, license)) == Some(true)
-    }
-
-    /// Whether the license holds at this time, for a call that began then.
-    fn is_plain(&self, license: License, began: Option<Tick>) -> bool {
-        let began = began.filter(|_| license.has(License::SLOW));
-        if began.is_none() && !license.has(License::UNTIL) {
-            return true;
+        if let (true, Some(began)) = (license.has(License::SLOW), began) {
+            // The clock of somebody else is asked outside, in the step that follows.
+            let Some(now) = self.words.own_clock(license) else { return false };
+            let slow = now.since(began) >= self.words.slow_after() && !planted("slow-unseen");
+            // What was read must be what the license refers to.
+            if slow || !(self.words.still(license) || planted("read-torn")) {
+                return false;
+            }
         }
-        // The clock of somebody else is asked outside, in the step that follows.
-        let Some(now) = self.words.own_clock(license) else { return false };
-        let slow = began.is_some_and(|began| now.since(began) >= self.words.slow_after());
-        let slow = slow && !planted("slow-unseen");
-        let over = license.has(License::UNTIL) && now >= self.words.until();
-        let over = over && !planted("end-unseen");
-        // What was read must be what the license refers to.
-        !slow && !over && (self.words.still(license) || planted("read-torn"))
+        let says_nothing = license.has(License::IDLE) && !license.has(License::UNTIL);
+        says_nothing || with_local(|local| local.success(self, license)) == Some(true)
     }
 
     /// Has this thread note successes or refusals from now on, where the license allows it.
@@ -270,11 +284,17 @@ impl Slot {
     }
 
     fn begin_to_note_in(&'static self, local: &Local) {
-        if local.seat(self) {
+        if !local.seat(self) {
+            return;
+        }
+        let (license, until) = {
             let mut inner = lock(&self.inner);
             let license = self.words.license();
-            inner.restart(self.place, local.table(), license);
-        }
+            inner.restart(self.place(), local.table(), license);
+            (license, self.words.until())
+        };
+        let timed = license.has(License::UNTIL).then(|| self.words.moment(license, until));
+        local.set_until(self, timed.flatten());
     }
 
     /// The refusal that every arrival gets just now; `Err` where only the lock tells.
@@ -342,12 +362,12 @@ impl Slot {
         let (mut done, mut news) = (Transitions::new(), News::default());
         let (answer, changed, circuit, epoch) = {
             let mut inner = lock(&self.inner);
-            inner.fold(self.place, &mut done);
+            inner.fold(self.place(), &mut done);
             let answer = step(&mut inner, &mut done, &mut news, wanted);
             let changed = take_down(&inner, &done, &mut news);
-            self.words.publish(&mut inner);
+            self.publish(&mut inner);
             let circuit = observers.as_ref().and_then(|_| Circuit::of(&inner));
-            (answer, changed, circuit, inner.epoch())
+            (answer, changed, circuit, self.license().epoch())
         };
         if let Some(around) = changed {
             around.history.wake();
@@ -397,12 +417,6 @@ impl Slot {
         read(lock(&self.inner).living())
     }
 
-    /// Takes in what is noted, and looks at the circuit that lives here.
-    #[cfg(all(test, loom))]
-    fn fold_and_see<T>(&self, read: impl FnOnce(&Core) -> T) -> T {
-        self.step_quietly(|inner, _, _, _| read(inner.living())).answer
-    }
-
     /// Whether the permit is one of the circuit that lives here.
     pub(crate) fn knows(&self, permit: u64) -> bool {
         lock(&self.inner).ticket(permit).is_some()
@@ -411,7 +425,13 @@ impl Slot {
     /// What the machine would be if it had taken in what is noted, and its configuration.
     #[cfg(all(test, not(any(loom, shuttle))))]
     pub(crate) fn folded(&self) -> Option<(crate::machine::Machine, crate::CircuitBreakerConfig)> {
-        lock(&self.inner).folded(self.place)
+        lock(&self.inner).folded(self.place())
+    }
+
+    /// Takes in what is noted, and looks at the circuit that lives here.
+    #[cfg(all(test, loom))]
+    fn fold_and_see<T>(&self, read: impl FnOnce(&Core) -> T) -> T {
+        self.step_quietly(|inner, _, _, _| read(inner.living())).answer
     }
 
     /// What the family of the circuit shares.
@@ -423,7 +443,7 @@ impl Slot {
     fn refresh(&self, family: &Arc<Surroundings>) {
         let mut inner = lock(&self.inner);
         if inner.core.as_ref().is_some_and(|core| Arc::ptr_eq(&core.around, family)) {
-            self.words.publish(&mut inner);
+            self.publish(&mut inner);
         }
     }
 
@@ -487,7 +507,18 @@ fn take_down(inner: &Inner, done: &Transitions, news: &mut News) -> Option<Arc<S
     news.at = news.at.max(core.machine.last_seen());
     if !done.is_empty() {
         let mut changes = Vec::new();
-        for &transition in done.iter() {
+        for change in done.all() {
+            let transition = match *change {
+                Done::Changed(transition) => transition,
+                Done::Share { from, to } => {
+                    changes.push(core.share_moved(from, to));
+                    continue;
+                }
+                Done::Adjusted(adjustment) => {
+                    changes.push(EventKind::of_adjustment(&adjustment));
+                    continue;
+                }
+            };
             let order = core.machine.order_reason();
             changes.push(EventKind::StateChanged { transition, order });
             if let (State::HalfOpen, Some(share)) = (transition.to, core.machine.share()) {

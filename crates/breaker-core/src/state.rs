@@ -3,6 +3,8 @@
 use std::fmt;
 
 use crate::clock::Tick;
+use crate::machine::Adjustment;
+use crate::percent::Percent;
 use crate::rejected::{Cause, Condition};
 
 /// The state of a circuit. Closed lets through, open refuses.
@@ -92,6 +94,8 @@ pub enum Why {
     Tripped(Condition),
     /// The open period was over.
     OpenPeriodElapsed,
+    /// A call that passed on trial while the circuit was open ended well.
+    ProbeSucceeded,
     /// The trials were good.
     TrialsSucceeded,
     /// The share had grown to the whole.
@@ -119,6 +123,7 @@ impl Why {
         match self {
             Self::Tripped(condition) => condition.as_str(),
             Self::OpenPeriodElapsed => "open_period_elapsed",
+            Self::ProbeSucceeded => "probe_succeeded",
             Self::TrialsSucceeded => "trials_succeeded",
             Self::RampCompleted => "ramp_completed",
             Self::Strategy => "strategy",
@@ -136,9 +141,22 @@ impl fmt::Display for Why {
     }
 }
 
-/// The few transitions of one step: none, nearly always, and then nothing is allocated.
+/// The few changes of one step: none, nearly always, and then nothing is allocated.
 #[derive(Clone, Debug, Default)]
-pub struct Transitions(Vec<Transition>);
+pub struct Transitions(Vec<Done>);
+
+/// What the machine did by itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Done {
+    Changed(Transition),
+    /// Time moved the admitted share.
+    Share {
+        from: Percent,
+        to: Percent,
+    },
+    /// The tuner moved the threshold, or would.
+    Adjusted(Adjustment),
+}
 
 impl Transitions {
     /// No transitions.
@@ -149,7 +167,26 @@ impl Transitions {
 
     /// The transitions, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Transition> {
-        self.0.iter()
+        self.0.iter().filter_map(|done| match done {
+            Done::Changed(transition) => Some(transition),
+            Done::Share { .. } | Done::Adjusted(_) => None,
+        })
+    }
+
+    /// The admitted shares before and after each change that time made, in order.
+    pub fn shares(&self) -> impl Iterator<Item = (Percent, Percent)> {
+        self.0.iter().filter_map(|done| match *done {
+            Done::Share { from, to } => Some((from, to)),
+            Done::Changed(_) | Done::Adjusted(_) => None,
+        })
+    }
+
+    /// What the tuner did, in order.
+    pub fn adjustments(&self) -> impl Iterator<Item = &Adjustment> {
+        self.0.iter().filter_map(|done| match done {
+            Done::Adjusted(adjustment) => Some(adjustment),
+            Done::Changed(_) | Done::Share { .. } => None,
+        })
     }
 
     /// Whether nothing changed.
@@ -158,8 +195,20 @@ impl Transitions {
         self.0.is_empty()
     }
 
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Done> {
+        self.0.iter()
+    }
+
     pub(crate) fn push(&mut self, transition: Transition) {
-        self.0.push(transition);
+        self.0.push(Done::Changed(transition));
+    }
+
+    pub(crate) fn push_share(&mut self, from: Percent, to: Percent) {
+        self.0.push(Done::Share { from, to });
+    }
+
+    pub(crate) fn adjust(&mut self, adjustment: Adjustment) {
+        self.0.push(Done::Adjusted(adjustment));
     }
 }
 

@@ -126,6 +126,14 @@ impl Observe for TracingObserver {
                 event!(target: "resilience", Level::TRACE, circuitbreaker.name = name,
                     partition = key, ?elapsed, "call cancelled");
             }
+            EventKind::ThresholdSuggested { from, to, baseline } => {
+                event!(target: "resilience", Level::INFO, circuitbreaker.name = name,
+                    partition = key, %from, %to, %baseline, "threshold suggested");
+            }
+            EventKind::ThresholdChanged { from, to, baseline } => {
+                event!(target: "resilience", Level::INFO, circuitbreaker.name = name,
+                    partition = key, %from, %to, %baseline, "threshold changed");
+            }
             EventKind::Reconfigured { version } => {
                 event!(target: "resilience", Level::INFO, circuitbreaker.name = name,
                     partition = key, version, "circuit reconfigured");

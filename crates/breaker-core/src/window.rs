@@ -2,16 +2,16 @@
 
 mod average;
 mod calls;
+mod item;
+mod score;
 #[cfg(test)]
 mod tests;
 mod time;
 
-use self::average::Average;
-use self::calls::CallWindow;
-use self::time::TimeWindow;
+use self::item::Item;
 use crate::clock::Tick;
-use crate::config::{Span, Trip, TripOn, WindowRule};
-use crate::rejected::{Cause, Condition};
+use crate::config::Trip;
+use crate::rejected::Cause;
 
 /// Calls, and how many of them failed or were slow.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -45,6 +45,17 @@ impl Tally {
             self.failures += failed as u32;
             self.slow += slow as u32;
         }
+    }
+
+    /// Counts this many good calls, until the counters are full.
+    const fn add_successes(&mut self, n: u32) {
+        self.calls = self.calls.saturating_add(n);
+    }
+
+    const fn merge(&mut self, other: Self) {
+        self.calls += other.calls;
+        self.failures += other.failures;
+        self.slow += other.slow;
     }
 
     const fn is_clean(&self) -> bool {
@@ -81,15 +92,6 @@ enum Items {
     Many(Box<[Item]>),
 }
 
-/// Small, so that a plain streak costs no more than a number does.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-enum Item {
-    Streak(u32),
-    Calls(Box<CallWindow>),
-    Time(Box<TimeWindow>),
-    Average(Box<Average>),
-}
-
 impl Evidence {
     pub(crate) fn new(trip: &Trip) -> Self {
         Self(trip.conditions().map(Item::new).collect())
@@ -111,13 +113,7 @@ impl Evidence {
 
     pub(crate) fn record(&mut self, failed: bool, slow: bool, now: Tick) {
         for item in self.items_mut() {
-            match item {
-                Item::Streak(streak) if failed => *streak = streak.saturating_add(1),
-                Item::Streak(streak) => *streak = 0,
-                Item::Calls(window) => window.record(failed, slow),
-                Item::Time(window) => window.record(failed, slow, now),
-                Item::Average(average) => average.record(failed),
-            }
+            item.record(failed, slow, now);
         }
     }
 
@@ -127,12 +123,7 @@ impl Evidence {
             return;
         }
         for item in self.items_mut() {
-            match item {
-                Item::Streak(streak) => *streak = 0,
-                Item::Calls(window) => window.record_successes(n),
-                Item::Time(window) => window.record_successes(n, now),
-                Item::Average(average) => average.record_successes(n),
-            }
+            item.record_successes(n, now);
         }
     }
 
@@ -145,54 +136,41 @@ impl Evidence {
     }
 
     pub(crate) fn clear(&mut self) {
+        self.items_mut().iter_mut().for_each(Item::clear);
+    }
+
+    /// Begins anew after a recovery: a relapse is to be noticed sooner than the first failure was.
+    pub(crate) fn rearm(&mut self) {
+        self.clear();
         for item in self.items_mut() {
-            match item {
-                Item::Streak(streak) => *streak = 0,
-                Item::Calls(window) => window.clear(),
-                Item::Time(window) => window.clear(),
-                Item::Average(average) => average.value = Average::ONE,
+            if let Item::Score(score) = item {
+                score.rearm();
             }
         }
     }
 
     /// The first condition that is met, with its numbers.
     pub(crate) fn verdict(&self, trip: &Trip) -> Option<Cause> {
-        self.items().iter().zip(trip.conditions()).find_map(|(item, condition)| {
-            match (item, condition) {
-                (&Item::Streak(streak), &TripOn::Consecutive(threshold)) => (streak >= threshold)
-                    .then_some(Cause {
-                        condition: Condition::ConsecutiveFailures,
-                        bad: streak,
-                        calls: streak,
-                    }),
-                (Item::Calls(window), TripOn::Window(rule)) => rule_met(rule, window.tally),
-                (Item::Time(window), TripOn::Window(rule)) => rule_met(rule, window.sum),
-                (Item::Average(average), TripOn::Average { threshold, .. }) => average
-                    .below(threshold.as_basis_points())
-                    .then_some(Cause { condition: Condition::SuccessAverage, bad: 0, calls: 0 }),
-                // Items are made from the conditions, in their order.
-                _ => None,
-            }
-        })
+        // Items are made from the conditions, in their order.
+        self.items()
+            .iter()
+            .zip(trip.conditions())
+            .find_map(|(item, condition)| item.verdict(condition))
     }
 
     /// What successes that are not slow do from here, at `now`, and until when that stands.
     pub(crate) fn lull(&self, trip: &Trip, now: Tick) -> (Lull, Option<Tick>) {
-        let mut least = Lull::Nothing;
+        let soon_at_rest = self.items().iter().all(Item::is_soon_at_rest);
+        let mut most = Lull::Nothing;
         let mut until = None;
         for (item, condition) in self.items().iter().zip(trip.conditions()) {
-            least = least.max(item.lull(condition, self.is_streak()));
+            most = most.max(item.lull(condition, soon_at_rest));
             if let Item::Time(window) = item {
                 let end = window.end_of_bucket(now);
                 until = Some(until.map_or(end, |sooner: Tick| sooner.min(end)));
             }
         }
-        (least, until)
-    }
-
-    /// Whether failures in a row are all that is looked at.
-    fn is_streak(&self) -> bool {
-        self.items().iter().all(|item| matches!(item, Item::Streak(_)))
+        (most, until)
     }
 
     /// Failures in a row, where they are counted.
@@ -203,56 +181,99 @@ impl Evidence {
         })
     }
 
-    /// The counts of the first window.
-    pub(crate) fn tally(&self) -> Option<Tally> {
-        self.items().iter().find_map(|item| match item {
-            Item::Calls(window) => Some(window.tally),
-            Item::Time(window) => Some(window.sum),
+    /// Failures in a row, where nothing else is looked at.
+    #[cfg(test)]
+    pub(crate) fn lone_streak(&self) -> Option<u32> {
+        match self.items() {
+            [Item::Streak(streak)] => Some(*streak),
             _ => None,
-        })
+        }
+    }
+
+    /// The same evidence, without what is only told and decides nothing.
+    #[cfg(test)]
+    pub(crate) fn without_figures(&self) -> Self {
+        let mut bare = self.clone();
+        for item in bare.items_mut() {
+            if let Item::Score(score) = item {
+                score.forget_figures();
+            }
+        }
+        bare
+    }
+
+    /// The counts of the first window; without one, of what is counted first.
+    pub(crate) fn tally(&self) -> Tally {
+        let items = self.items();
+        let window = items.iter().find(|item| matches!(item, Item::Calls(_) | Item::Time(_)));
+        let counts = || items.iter().find(|item| matches!(item, Item::Streak(_) | Item::Score(_)));
+        window.or_else(counts).map_or(Tally::default(), Item::tally)
     }
 
     /// The counts of each condition, in their order.
     pub(crate) fn tallies(&self) -> [Tally; Trip::MAX_CONDITIONS] {
         let mut tallies = [Tally::default(); Trip::MAX_CONDITIONS];
         for (tally, item) in tallies.iter_mut().zip(self.items()) {
-            *tally = match item {
-                Item::Streak(streak) => Tally { calls: *streak, failures: *streak, slow: 0 },
-                Item::Calls(window) => window.tally,
-                Item::Time(window) => window.sum,
-                Item::Average(_) => Tally::default(),
-            };
+            *tally = item.tally();
         }
         tallies
     }
 
-    /// The moving average of successes, where one is kept.
-    pub(crate) fn average(&self) -> Option<f64> {
-        self.items().iter().find_map(|item| match item {
+    /// The moving average of successes of each condition that keeps one, in their order.
+    pub(crate) fn averages(&self) -> [Option<f64>; Trip::MAX_CONDITIONS] {
+        self.figures(|item| match item {
             Item::Average(average) => Some(average.fraction()),
+            _ => None,
+        })
+    }
+
+    /// The score of each condition that keeps one, as a share of its threshold, in their order.
+    pub(crate) fn scores(&self) -> [Option<f64>; Trip::MAX_CONDITIONS] {
+        self.figures(|item| match item {
+            Item::Score(score) => Some(score.fraction()),
+            _ => None,
+        })
+    }
+
+    /// The trend of each condition that looks at a window, in their order: the failure rate of its
+    /// newer half less that of its older half.
+    pub(crate) fn trends(&self, trip: &Trip) -> [Option<f64>; Trip::MAX_CONDITIONS] {
+        let mut conditions = trip.conditions();
+        self.figures(|item| item.trend(conditions.next()?))
+    }
+
+    /// When the failures began of which the first score above nothing tells.
+    pub(crate) fn onset(&self) -> Option<Tick> {
+        self.items().iter().find_map(|item| match item {
+            Item::Score(score) => score.onset(),
             _ => None,
         })
     }
 
     /// Whether nothing here speaks against the callee: to forget it would lose nothing.
     pub(crate) fn is_clean(&self) -> bool {
-        self.items().iter().all(|item| match item {
-            Item::Streak(streak) => *streak == 0,
-            Item::Calls(window) => window.tally.is_clean(),
-            Item::Time(window) => window.sum.is_clean(),
-            // Rounding keeps an average a hair below one for ever.
-            Item::Average(average) => average.value >= Average::ONE / 1_000 * 999,
-        })
+        self.items().iter().all(Item::is_clean)
     }
 
-    const fn items(&self) -> &[Item] {
+    fn figures(
+        &self,
+        mut figure: impl FnMut(&Item) -> Option<f64>,
+    ) -> [Option<f64>; Trip::MAX_CONDITIONS] {
+        let mut figures = [None; Trip::MAX_CONDITIONS];
+        for (place, item) in figures.iter_mut().zip(self.items()) {
+            *place = figure(item);
+        }
+        figures
+    }
+
+    fn items(&self) -> &[Item] {
         match &self.0 {
             Items::One(item) => std::slice::from_ref(item),
             Items::Many(items) => items,
         }
     }
 
-    const fn items_mut(&mut self) -> &mut [Item] {
+    fn items_mut(&mut self) -> &mut [Item] {
         match &mut self.0 {
             Items::One(item) => std::slice::from_mut(item),
             Items::Many(items) => items,
@@ -266,105 +287,6 @@ impl FromIterator<Item> for Items {
         match (items.next(), items.next()) {
             (Some(only), None) => Self::One(only),
             (first, second) => Self::Many(first.into_iter().chain(second).chain(items).collect()),
-        }
-    }
-}
-
-/// Whether some number of successes more, in a window that holds `size` calls, meets a rule.
-fn rule_may_be_met(rule: &WindowRule, tally: Tally, size: u32) -> bool {
-    // Successes only dilute a rate: it is highest where it is first looked at.
-    let next = tally.calls.saturating_add(1).min(size);
-    rule_met(rule, Tally { calls: next.max(rule.window.min_calls), ..tally }).is_some()
-}
-
-fn rule_met(rule: &WindowRule, tally: Tally) -> Option<Cause> {
-    let Tally { calls, failures, slow } = tally;
-    if rule.failure_count.is_some_and(|threshold| failures >= threshold) {
-        return Some(Cause { condition: Condition::FailureCount, bad: failures, calls });
-    }
-    if calls < rule.window.min_calls {
-        return None;
-    }
-    if rule.failure_rate.is_some_and(|rate| rate.reached_by(failures, calls)) {
-        return Some(Cause { condition: Condition::FailureRate, bad: failures, calls });
-    }
-    rule.slow_rate.is_some_and(|rate| rate.reached_by(slow, calls)).then_some(Cause {
-        condition: Condition::SlowCallRate,
-        bad: slow,
-        calls,
-    })
-}
-
-// ===== impl Item =====
-
-impl Item {
-    fn new(condition: &TripOn) -> Self {
-        match condition {
-            TripOn::Consecutive(_) => Self::Streak(0),
-            TripOn::Window(rule) => match rule.window.span {
-                Span::Calls(size) => Self::Calls(CallWindow::new(size).into()),
-                Span::Time { length, buckets } => {
-                    Self::Time(TimeWindow::new(length.as_nanos() as u64, buckets).into())
-                }
-            },
-            TripOn::Average { calls, .. } => Self::Average(Average::new(*calls).into()),
-        }
-    }
-
-    /// What successes do here; `alone` if nothing but streaks is looked at.
-    fn lull(&self, condition: &TripOn, alone: bool) -> Lull {
-        let (may_trip, settled) = match (self, condition) {
-            // One success, and it is settled.
-            (Self::Streak(streak), _) => (alone && *streak > 0, *streak == 0),
-            (Self::Calls(window), TripOn::Window(rule)) => {
-                (rule_may_be_met(rule, window.tally, window.size), window.is_settled())
-            }
-            // Calls grow old in it, so that new ones always change something.
-            (Self::Time(window), TripOn::Window(rule)) => {
-                (rule_may_be_met(rule, window.sum, u32::MAX), false)
-            }
-            (Self::Average(average), TripOn::Average { threshold, .. }) => {
-                (average.below(threshold.as_basis_points()), average.is_settled())
-            }
-            // Items are made from the conditions, in their order.
-            _ => (true, false),
-        };
-        match (may_trip, settled) {
-            (true, _) => Lull::Matters,
-            (false, true) => Lull::Nothing,
-            (false, false) => Lull::Adds,
-        }
-    }
-
-    fn has_shape_of(&self, old: &Self) -> bool {
-        match (self, old) {
-            (Self::Calls(new), Self::Calls(old)) => new.size == old.size,
-            (Self::Average(new), Self::Average(old)) => new.keep == old.keep,
-            _ => true,
-        }
-    }
-
-    /// How far it looks back, among items of one kind.
-    fn knows(&self) -> u64 {
-        match self {
-            Self::Calls(window) => window.tally.calls as u64,
-            Self::Average(average) => average.keep,
-            Self::Streak(_) | Self::Time(_) => 0,
-        }
-    }
-
-    /// This item with what `old` knows, if they are of one kind.
-    fn heir_of(&self, old: &Self) -> Option<Self> {
-        match (self, old) {
-            (Self::Streak(_), Self::Streak(streak)) => Some(Self::Streak(*streak)),
-            (Self::Calls(new), Self::Calls(old)) => Some(Self::Calls(new.heir_of(old).into())),
-            (Self::Time(new), Self::Time(old)) => {
-                new.same_shape(old).then(|| Self::Time(old.clone()))
-            }
-            (Self::Average(new), Self::Average(old)) => {
-                Some(Self::Average(Average { value: old.value, ..**new }.into()))
-            }
-            _ => None,
         }
     }
 }

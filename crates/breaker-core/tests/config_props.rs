@@ -8,7 +8,7 @@ use breaker_core::{CircuitBreaker, CircuitBreakerConfig, ManualClock, State, Val
 use common::secs;
 use proptest::prelude::*;
 
-const FIELDS: [&str; 36] = [
+const FIELDS: [&str; 51] = [
     "name",
     "strategy",
     "consecutive_failures",
@@ -17,6 +17,10 @@ const FIELDS: [&str; 36] = [
     "slow_call_rate",
     "success_average",
     "success_average_calls",
+    "cusum",
+    "cusum_healthy_rate",
+    "cusum_failing_rate",
+    "cusum_threshold",
     "window",
     "buckets",
     "min_calls",
@@ -39,19 +43,39 @@ const FIELDS: [&str; 36] = [
     "min_step_time",
     "on_relapse",
     "ramp_speed",
+    "recovery",
+    "ramp_form",
+    "ramp_steps",
+    "ramp_time",
+    "ramp_aggression",
+    "slow_start_limit",
+    "probe_share",
+    "probe_interval_min",
+    "probe_interval_max",
     "on_drop",
     "enforce",
     "open_refusal_share",
     "count_as",
     "totals",
+    "tuner",
+    "outage_history",
     "colour",
 ];
 
-const WORDS: [&str; 22] = [
+const WORDS: [&str; 33] = [
     "off",
+    "hard",
     "basic",
     "gradual",
     "adaptive",
+    "trials",
+    "ramp",
+    "trickle",
+    "windows",
+    "steps",
+    "linear",
+    "exponential",
+    "slow_start",
     "none",
     "equal",
     "full",
@@ -62,6 +86,8 @@ const WORDS: [&str; 22] = [
     "step_back",
     "fixed",
     "neutral",
+    "suggest",
+    "apply",
     "failure",
     "1s",
     "250ms",
@@ -98,6 +124,9 @@ fn field() -> impl Strategy<Value = (String, Value)> {
     let number = |max| (1..=max).prop_map(Value::Int);
     let share = || (0.01..0.99).prop_map(Value::Float);
     let time = || (100..5_000_u32).prop_map(|millis| Value::Text(format!("{millis}ms")));
+    let word = |words: &'static [&'static str]| {
+        prop::sample::select(words).prop_map(|word| Value::Text(word.to_owned())).boxed()
+    };
     let named = |names: &'static [&'static str], value: BoxedStrategy<Value>| {
         (prop::sample::select(names).prop_map(str::to_owned), value)
     };
@@ -108,6 +137,12 @@ fn field() -> impl Strategy<Value = (String, Value)> {
         2 => named(&["window", "min_calls", "permitted_calls"], number(20_i128).boxed()),
         1 => named(&["window", "open_period", "slow_call_duration", "max_half_open_stay"], time().boxed()),
         1 => named(&["enforce", "open_refusal_share"], share().boxed()),
+        1 => named(&["probe_share", "ramp_aggression"], share().boxed()),
+        1 => named(&["ramp_time", "probe_interval_min", "probe_interval_max"], time().boxed()),
+        1 => named(&["recovery"], word(&["ramp", "trickle"])),
+        1 => named(&["ramp_form"], word(&["steps", "linear", "exponential", "slow_start"])),
+        1 => named(&["slow_start_limit"], number(20_i128).boxed()),
+        1 => named(&["ramp_steps"], Just(Value::List(vec![Value::Float(0.2), Value::Int(1)])).boxed()),
         1 => Just(("strategy".to_owned(), Value::Text("gradual".to_owned()))),
         1 => named(&["base_share", "share_step", "recovery_error_rate"], share().boxed()),
     ]
@@ -132,7 +167,16 @@ fn assert_usable(config: &CircuitBreakerConfig) {
     let wait = breaker.snapshot().remaining.expect("open");
     assert!(wait <= secs(86_400), "open for {wait:?}");
     clock.advance(wait);
-    assert_eq!(breaker.state(), State::HalfOpen);
+    if breaker.state() == State::Open {
+        // Probes: the first is due within the longest interval and half as much again.
+        clock.advance(secs(5_400));
+        let probe = breaker.try_acquire();
+        let leaks = breaker.snapshot().trials_in_flight == 0;
+        probe.into_iter().for_each(breaker_core::Permit::success);
+        assert!(leaks || breaker.state() != State::Open);
+    } else {
+        assert_eq!(breaker.state(), State::HalfOpen);
+    }
     let snapshot = breaker.snapshot();
     assert!(snapshot.share.is_none_or(|share| share.as_basis_points() > 0));
     assert!(!breaker.explain().is_empty());

@@ -6,8 +6,9 @@ use std::panic::catch_unwind;
 use std::time::Duration;
 
 use breaker_core::{
-    CircuitBreakerConfig, CountAs, Counted, FailureKind, Jitter, Name, OnDrop, OnRelapse,
-    OnStayElapsed, Pace, Percent, Ramp, RampSpeed, Recovery, StrategyKind, Trials, Trip, Window,
+    CircuitBreakerConfig, CountAs, Counted, Cusum, FailureKind, Jitter, Name, OnDrop, OnRelapse,
+    OnStayElapsed, Pace, Percent, Ramp, RampSpeed, Recovery, StrategyKind, Trials, Trickle, Trip,
+    Window,
 };
 use common::{CORE, millis, secs};
 
@@ -34,11 +35,18 @@ fn threat_t12_setters_name_the_field_and_what_is_allowed() {
     let length = "a time window is 100 ms..=1 h long";
     let permitted = "permitted_calls lies in 1..=10000";
     let step = "min_step_time is below max_half_open_stay";
+    let steps = "the 1..=8 shares of a ramp rise from above 0 %";
+    let interval = "an interval between probes lies in 1 ms..=1 hour";
     let wait = "the first wait of a pace lies in 1 ms..=1 day";
+    let outages = "outage_history lies in 3..=256";
     let entries = "a schedule has 1..=64 entries";
     let factor = "the factor of a pace lies in 1.0..=10.0";
+    let rates = "cusum rates lie between 0 % and 100 %, both excluded";
+    let h = "the threshold of a cusum lies in 0.1..=100";
     let table: &[Setter] = &[
         (|| drop(Trip::consecutive(0)), consecutive),
+        (|| drop(CORE.outage_history(2)), outages),
+        (|| drop(CORE.outage_history(257)), outages),
         (|| drop(Trip::consecutive(1_000_001)), consecutive),
         (|| drop(Trip::failure_count(0, Window::last(9))), "failure_count is at least 1"),
         (
@@ -66,6 +74,15 @@ fn threat_t12_setters_name_the_field_and_what_is_allowed() {
             || drop(Window::last(10).min_calls(11)),
             "min_calls is not above the window's size: it could never trip",
         ),
+        (|| drop(Cusum::between(ZERO, HALF)), rates),
+        (|| drop(Cusum::between(HALF, Percent::FULL)), rates),
+        (
+            || drop(Cusum::between(HALF, HALF)),
+            "the healthy rate of a cusum is below the failing one",
+        ),
+        (|| drop(Cusum::hard().threshold(0.09)), h),
+        (|| drop(Cusum::hard().threshold(100.1)), h),
+        (|| drop(Cusum::hard().threshold(f64::NAN)), h),
         (|| drop(Trials::new(0)), permitted),
         (|| drop(Trials::new(10_001)), permitted),
         (|| drop(CircuitBreakerConfig::new().permitted_calls(0)), permitted),
@@ -91,6 +108,33 @@ fn threat_t12_setters_name_the_field_and_what_is_allowed() {
         ),
         (|| drop(Ramp::new().successes(0)), "success_threshold lies in 1..=10000"),
         (|| drop(Ramp::new().min_step_time(secs(601))), "min_step_time lies in 0..=10 minutes"),
+        (|| drop(Ramp::steps(&[])), steps),
+        (|| drop(Ramp::steps(&[HALF; 2])), steps),
+        (|| drop(Ramp::steps(&[ZERO, HALF])), steps),
+        (|| drop(Ramp::linear(millis(999))), "ramp_time lies in 1 s..=1 hour"),
+        (|| drop(Ramp::exponential(secs(3_601))), "ramp_time lies in 1 s..=1 hour"),
+        (|| drop(Ramp::aggressive(secs(9), 0.0)), "the aggression of a ramp lies in 0.1..=10.0"),
+        (
+            || drop(Ramp::aggressive(secs(9), f64::NAN)),
+            "the aggression of a ramp lies in 0.1..=10.0",
+        ),
+        (|| drop(Ramp::slow_start(3)), "slow_start_limit lies in 4..=10000"),
+        (
+            || drop(Ramp::slow_start(4).base_share(HALF)),
+            "a ramp by steps and a slow start have no base_share",
+        ),
+        (
+            || drop(Ramp::exponential(secs(9)).share_step(HALF)),
+            "only a ramp by windows, linear or aggressive has a share_step",
+        ),
+        (|| drop(Trickle::new().probe_share(ZERO)), "probe_share is above zero"),
+        (|| drop(Trickle::new().intervals(secs(0), secs(1))), interval),
+        (|| drop(Trickle::new().intervals(secs(1), secs(3_601))), interval),
+        (
+            || drop(Trickle::new().intervals(secs(2), secs(1))),
+            "probe_interval_min is not above probe_interval_max",
+        ),
+        (|| drop(Trickle::new().then_ramp(Ramp::new().min_step_time(secs(60)))), step),
         (|| drop(CORE.recovery(ramp_of(secs(60), secs(60)))), step),
         (|| drop(CORE.recovery(ramp_of(secs(61), secs(60)))), step),
         (|| drop(Pace::fixed(secs(0))), wait),
@@ -145,6 +189,10 @@ fn the_borders_of_each_range_are_allowed() {
     let _ = CORE.recovery(ramp_of(millis(59_999), secs(60)));
     let _ = CircuitBreakerConfig::new().named(&"x".repeat(63));
     let _ = Trip::any(&[Trip::consecutive(1); 4]);
+    let _ = (CORE.outage_history(3), CORE.outage_history(256));
+    let _ = Cusum::between(Percent::basis_points(1), Percent::basis_points(9_999)).threshold(0.1);
+    let _ = Cusum::between(Percent::basis_points(9_998), Percent::basis_points(9_999));
+    let _ = Cusum::hard().threshold(100.0);
 }
 
 /// The settings of chapter 22, as values.

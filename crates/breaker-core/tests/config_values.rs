@@ -7,9 +7,9 @@ mod common;
 use std::time::Duration;
 
 use breaker_core::{
-    CircuitBreakerConfig, ConfigError, ConfigErrors, Counted, FailureKind, Jitter, OnDrop,
-    OnRelapse, OnStayElapsed, Pace, Percent, Ramp, RampSpeed, Recovery, StrategyKind, Trials, Trip,
-    Value, Window,
+    CircuitBreakerConfig, ConfigError, ConfigErrors, Counted, Cusum, FailureKind, Jitter, OnDrop,
+    OnRelapse, OnStayElapsed, Pace, Percent, Ramp, RampSpeed, Recovery, StrategyKind, Trials,
+    Trickle, Trip, Tuner, Value, Window,
 };
 use common::{millis, secs};
 
@@ -91,11 +91,43 @@ fn contradictions_name_both_fields() {
         ("schedule = [\"1s\"]\nopen_period = \"1s\"", "open_period", "schedule"),
         ("window = 10", "window", "failure_rate"),
         ("success_average_calls = 10", "success_average_calls", "success_average"),
+        ("cusum_threshold = 7", "cusum_threshold", "cusum"),
+        ("cusum = \"off\"\ncusum_failing_rate = 0.5", "cusum_failing_rate", "cusum"),
+        ("cusum = \"hard\"\ncusum_healthy_rate = 0.95", "cusum_healthy_rate", "cusum_failing_rate"),
+        ("cusum = \"hard\"\ncusum_failing_rate = 0.2", "cusum_failing_rate", "cusum_healthy_rate"),
         ("consecutive_failures = \"off\"", "consecutive_failures", "failure_rate"),
         ("verdict = \"rate\"\nsuccess_threshold = 1", "success_threshold", "verdict"),
         ("trial_failure_rate = 0.5", "trial_failure_rate", "verdict"),
         ("base_share = 0.2", "base_share", "strategy"),
+        ("tuner = \"apply\"", "tuner", "failure_rate"),
+        ("tuner = \"suggest\"\nsuccess_average = 0.5", "tuner", "failure_rate"),
         ("strategy = \"gradual\"\npermitted_calls = 3", "permitted_calls", "strategy"),
+        ("probe_share = 0.2", "probe_share", "trickle"),
+        ("recovery = \"ramp\"\nramp_form = \"linear\"", "ramp_time", "ramp_form"),
+        ("recovery = \"ramp\"\nramp_form = \"steps\"", "ramp_steps", "ramp_form"),
+        ("recovery = \"ramp\"\nramp_form = \"slow_start\"", "slow_start_limit", "ramp_form"),
+        ("recovery = \"ramp\"\nramp_time = \"9s\"", "ramp_time", "ramp_form"),
+        (
+            "recovery = \"ramp\"\nramp_form = \"exponential\"\nramp_time = \"9s\"\nshare_step = 0.2",
+            "share_step",
+            "ramp_form",
+        ),
+        (
+            "recovery = \"ramp\"\nramp_form = \"slow_start\"\nslow_start_limit = 9\nbase_share = 0.2",
+            "base_share",
+            "ramp_form",
+        ),
+        ("recovery = \"trickle\"\nopen_period = \"9s\"", "open_period", "recovery"),
+        ("recovery = \"trickle\"\nschedule = [\"9s\"]", "schedule", "recovery"),
+        ("recovery = \"trickle\"\njitter = \"full\"", "jitter", "probes"),
+        ("recovery = \"trickle\"\npermitted_calls = 2", "permitted_calls", "recovery"),
+        ("recovery = \"trickle\"\nbase_share = 0.2", "base_share", "ramp_form"),
+        ("recovery = \"trickle\"\nmax_half_open_stay = \"9s\"", "max_half_open_stay", "ramp_form"),
+        (
+            "recovery = \"trickle\"\nprobe_interval_min = \"6s\"",
+            "probe_interval_min",
+            "probe_interval_max",
+        ),
         ("strategy = \"gradual\"\nmin_step_time = \"60s\"", "min_step_time", "max_half_open_stay"),
         (
             "strategy = \"adaptive\"\nmin_step_time = \"5s\"\nmax_half_open_stay = \"4s\"",
@@ -123,6 +155,8 @@ fn a_wrong_value_causes_no_contradictions() {
         "strategy = \"gradul\"\nbase_share = 0.2",
         "verdict = \"rat\"\ntrial_failure_rate = 0.5",
         "success_average = 2\nsuccess_average_calls = 10",
+        "cusum = \"harder\"\ncusum_threshold = 3",
+        "cusum = \"hard\"\ncusum_healthy_rate = 2\ncusum_failing_rate = 0.1",
     ] {
         assert_eq!(problems(text).len(), 1, "{text}: {:?}", problems(text));
     }
@@ -202,6 +236,8 @@ fn a_full_configuration_is_what_the_setters_make() {
         enforce = 0.5
         open_refusal_share = 0.8
         totals = true
+        tuner = "suggest"
+        outage_history = 32
         "#,
     );
     let window = Window::in_buckets(secs(30), 30).min_calls(20);
@@ -224,8 +260,66 @@ fn a_full_configuration_is_what_the_setters_make() {
         .on_drop(OnDrop::Neutral)
         .enforce(Percent::new(50))
         .open_refusal_share(Percent::new(80))
-        .totals(true);
+        .totals(true)
+        .tuner(Tuner::Suggest)
+        .outage_history(32);
     assert_eq!(read.unwrap(), made);
+}
+
+/// S-CORE-16: a cumulative sum, by a preset that is changed.
+#[test]
+fn a_cusum_is_read_from_its_preset_and_what_differs() {
+    let read = from_toml(
+        "consecutive_failures = \"off\"\ncusum = \"classic\"\ncusum_healthy_rate = 0.01\n\
+         cusum_failing_rate = 0.125\ncusum_threshold = 9.5",
+    );
+    let cusum = Cusum::between(Percent::new(1), Percent::basis_points(1_250)).threshold(9.5);
+    assert_eq!(read.unwrap(), CircuitBreakerConfig::new().trip(Trip::cusum(cusum)));
+}
+
+/// S-STRAT-03, S-STRAT-06: every way to recover, and every form of a ramp.
+#[test]
+fn each_form_of_recovery_is_read() {
+    let config = CircuitBreakerConfig::new();
+    let ramp = |text: &str| from_toml(&format!("recovery = \"ramp\"\n{text}")).unwrap();
+    let climbs = |ramp: Ramp| config.recovery(Recovery::Ramp(ramp));
+    let steps = [10, 25, 50, 100].map(Percent::new);
+    assert_eq!(ramp(""), climbs(Ramp::new()));
+    assert_eq!(
+        ramp("ramp_form = \"steps\"\nramp_steps = [0.1, 0.25, 0.5, 1]\nramp_speed = \"adaptive\""),
+        climbs(Ramp::steps(&steps).speed(RampSpeed::Adaptive))
+    );
+    assert_eq!(
+        ramp("ramp_form = \"linear\"\nramp_time = \"30s\"\nbase_share = 0.2\nshare_step = 0.2"),
+        climbs(Ramp::linear(secs(30)).base_share(Percent::new(20)).share_step(Percent::new(20)))
+    );
+    assert_eq!(
+        ramp("ramp_form = \"linear\"\nramp_time = \"30s\"\nramp_aggression = 1.5"),
+        climbs(Ramp::aggressive(secs(30), 1.5))
+    );
+    assert_eq!(
+        ramp("ramp_form = \"exponential\"\nramp_time = \"5s\"\nsuccess_threshold = 9"),
+        climbs(Ramp::exponential(secs(5)).successes(9))
+    );
+    assert_eq!(
+        ramp("ramp_form = \"slow_start\"\nslow_start_limit = 32\nmax_half_open_stay = \"5s\""),
+        climbs(Ramp::slow_start(32).max_stay(secs(5)))
+    );
+    let trickle = Trickle::new()
+        .probe_share(Percent::new(5))
+        .intervals(millis(100), secs(2))
+        .without_jitter()
+        .then_ramp(Ramp::slow_start(32).on_relapse(OnRelapse::Reopen));
+    let read = from_toml(
+        "recovery = \"trickle\"\nprobe_share = 0.05\nprobe_interval_min = \"100ms\"\n\
+         probe_interval_max = \"2s\"\njitter = \"none\"\nramp_form = \"slow_start\"\n\
+         slow_start_limit = 32\non_relapse = \"reopen\"",
+    );
+    let pace = Pace::exponential(secs(60)).jitter(Jitter::None);
+    assert_eq!(read.unwrap(), config.recovery(Recovery::Trickle(trickle)).open_period(pace));
+    let capped = from_toml("recovery = \"trickle\"\nopen_period_cap = \"9s\"").unwrap();
+    let pace = Pace::exponential(secs(9)).cap(secs(9));
+    assert_eq!(capped, config.recovery(Recovery::Trickle(Trickle::new())).open_period(pace));
 }
 
 /// S-STRAT-07: the strategies by name, with their own fields, and their defaults where a field

@@ -6,9 +6,9 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use breaker_core::{
-    Chance, CircuitBreakerConfig, CircuitBreakers, CountAs, Counted, FailureKind, Jitter, OnDrop,
-    OnRelapse, OnStayElapsed, Pace, Percent, Ramp, RampSpeed, Recovery, Snapshot, Strategy,
-    StrategyKind, Trials, Trip, Window,
+    Chance, CircuitBreakerConfig, CircuitBreakers, CountAs, Counted, Cusum, FailureKind, Jitter,
+    OnDrop, OnRelapse, OnStayElapsed, Pace, Percent, Ramp, RampSpeed, Recovery, Snapshot, Strategy,
+    StrategyKind, Trials, Trickle, Trip, Tuner, Window,
 };
 use common::{CORE, circuit, half_open, millis, secs};
 
@@ -27,11 +27,14 @@ fn each_setter_of_a_configuration_has_its_documented_default() {
         .on_drop(OnDrop::SlowIsFailure)
         .enforce(Percent::new(100))
         .open_refusal_share(Percent::new(100))
-        .totals(false);
+        .totals(false)
+        .tuner(Tuner::Off)
+        .outage_history(16);
     assert_eq!(CircuitBreakerConfig::new(), spelled_out);
     assert_eq!(CircuitBreakerConfig::default(), spelled_out);
     assert_eq!(spelled_out.open_for(secs(60)), spelled_out);
     assert_eq!(spelled_out.permitted_calls(3), spelled_out);
+    assert_eq!(Tuner::default(), Tuner::Off);
     let defaults = (OnDrop::default(), OnStayElapsed::default(), StrategyKind::default());
     assert_eq!(defaults, (OnDrop::SlowIsFailure, OnStayElapsed::Reopen, StrategyKind::Basic));
 }
@@ -50,10 +53,33 @@ fn each_setter_of_a_ramp_has_its_documented_default() {
         .max_stay(secs(60))
         .on_stay_elapsed(OnStayElapsed::Reopen);
     assert_eq!((Ramp::new(), Ramp::default()), (spelled_out, spelled_out));
+    assert_eq!(Ramp::linear(secs(9)), Ramp::aggressive(secs(9), 1.0).base_share(Percent::new(10)));
+    assert_eq!(Ramp::linear(secs(9)), Ramp::linear(secs(9)).successes(3));
+    assert_eq!(Ramp::exponential(secs(9)), Ramp::exponential(secs(9)).successes(3));
+    let steps = Ramp::steps(&[Percent::new(50), Percent::FULL]);
+    assert_eq!(steps, steps.successes(20));
     assert_eq!(
         (OnRelapse::default(), RampSpeed::default()),
         (OnRelapse::StepBack, RampSpeed::Fixed)
     );
+}
+
+/// The hypotheses of a cumulative sum, as they are documented.
+#[test]
+fn each_preset_of_a_cusum_has_its_documented_figures() {
+    let between = |healthy, failing| {
+        Cusum::between(Percent::new(healthy), Percent::new(failing)).threshold(7.0)
+    };
+    assert_eq!(Cusum::hard(), between(35, 95));
+    assert_eq!(Cusum::classic(), between(10, 50));
+    assert_eq!(Cusum::early_warning(), between(2, 20));
+}
+
+/// S-STRAT-03: the probes.
+#[test]
+fn each_setter_of_a_trickle_has_its_documented_default() {
+    let spelled_out = Trickle::new().probe_share(Percent::new(10)).intervals(millis(200), secs(5));
+    assert_eq!((Trickle::new(), Trickle::default()), (spelled_out, spelled_out));
 }
 
 /// S-WIN-01, S-WIN-02: rates are judged from 5 calls on, or from as many as there are; a time
@@ -169,6 +195,14 @@ mod written {
         ("failure_rate = 0.5\nwindow = '30s'", "buckets", "10", "15"),
         ("failure_rate = 0.5\nwindow = '30s'", "min_calls", "5", "6"),
         ("success_average = 0.5", "success_average_calls", "100", "99"),
+        ("", "cusum", "'off'", "'hard'"),
+        ("cusum = 'hard'", "cusum_healthy_rate", "0.35", "0.3"),
+        ("cusum = 'hard'", "cusum_failing_rate", "0.95", "0.9"),
+        ("cusum = 'hard'", "cusum_threshold", "7.0", "6.5"),
+        ("cusum = 'classic'", "cusum_healthy_rate", "0.1", "0.2"),
+        ("cusum = 'classic'", "cusum_failing_rate", "0.5", "0.6"),
+        ("cusum = 'early_warning'", "cusum_healthy_rate", "0.02", "0.03"),
+        ("cusum = 'early_warning'", "cusum_failing_rate", "0.2", "0.3"),
         ("", "slow_call_duration", "'10s'", "'9s'"),
         ("", "open_period", "'60s'", "'59s'"),
         ("", "open_period_factor", "2.0", "1.5"),
@@ -189,6 +223,9 @@ mod written {
         ("", "enforce", "1.0", "0.9"),
         ("", "open_refusal_share", "1.0", "0.9"),
         ("", "totals", "false", "true"),
+        ("", "outage_history", "16", "17"),
+        ("failure_rate = 0.5", "tuner", "'off'", "'suggest'"),
+        ("strategy = 'adaptive'", "tuner", "'apply'", "'off'"),
         ("strategy = 'gradual'", "consecutive_failures", "'off'", "5"),
         ("strategy = 'gradual'", "failure_count", "5", "6"),
         ("strategy = 'gradual'", "failure_rate", "0.2", "0.3"),
@@ -204,6 +241,36 @@ mod written {
         ("strategy = 'gradual'", "max_half_open_stay", "'60s'", "'59s'"),
         ("strategy = 'gradual'", "on_stay_elapsed", "'reopen'", "'close'"),
         ("strategy = 'adaptive'", "ramp_speed", "'adaptive'", "'fixed'"),
+        ("", "recovery", "'trials'", "'ramp'"),
+        ("strategy = 'gradual'", "recovery", "'ramp'", "'trials'"),
+        ("strategy = 'gradual'", "ramp_form", "'windows'", "'linear'\nramp_time = '9s'"),
+        ("recovery = 'ramp'", "base_share", "0.1", "0.2"),
+        ("recovery = 'ramp'\nramp_form = 'linear'\nramp_time = '9s'", "ramp_aggression", "1", "2"),
+        ("recovery = 'ramp'\nramp_form = 'linear'\nramp_time = '9s'", "base_share", "0.1", "0.2"),
+        (
+            "recovery = 'ramp'\nramp_form = 'exponential'\nramp_time = '9s'",
+            "success_threshold",
+            "3",
+            "4",
+        ),
+        (
+            "recovery = 'ramp'\nramp_form = 'steps'\nramp_steps = [1]",
+            "success_threshold",
+            "20",
+            "3",
+        ),
+        (
+            "strategy = 'adaptive'\nramp_form = 'steps'\nramp_steps = [1]",
+            "ramp_speed",
+            "'adaptive'",
+            "'fixed'",
+        ),
+        ("recovery = 'trickle'", "probe_share", "0.1", "0.2"),
+        ("recovery = 'trickle'", "probe_interval_min", "'200ms'", "'201ms'"),
+        ("recovery = 'trickle'", "probe_interval_max", "'5s'", "'6s'"),
+        ("recovery = 'trickle'", "jitter", "'equal'", "'none'"),
+        ("recovery = 'trickle'", "open_period_cap", "'300s'", "'299s'"),
+        ("recovery = 'trickle'\nramp_form = 'windows'", "max_half_open_stay", "'60s'", "'59s'"),
         ("strategy = 'dependency'", "consecutive_failures", "5", "6"),
     ];
 

@@ -171,6 +171,43 @@ fn later_trials_do_not_renew_the_stay() {
     assert_eq!(breaker.state(), State::Open);
 }
 
+/// S-STRAT-08, R3: a callee that is well is found well, however seldom it is called.
+#[test]
+fn three_trials_at_one_call_an_hour_close_the_circuit() {
+    let (breaker, clock) = half_open(by(FIVE));
+    for _ in 0..3 {
+        assert_eq!(breaker.state(), State::HalfOpen);
+        clock.advance(secs(3_600));
+        succeed(&breaker, 1);
+    }
+    assert_eq!(breaker.state(), State::Closed);
+    assert_eq!(breaker.snapshot().totals.refused, 0);
+}
+
+/// S-STRAT-08: what ends is the stay of trials that hang, also after one that began anew.
+#[test]
+fn a_renewed_stay_ends_for_a_trial_that_hangs() {
+    let (breaker, clock) = half_open(by(FIVE));
+    succeed(&breaker, 1);
+    clock.advance(secs(60));
+    let _hung = breaker.try_acquire().unwrap();
+    clock.advance(millis(4_999));
+    assert_eq!(breaker.state(), State::HalfOpen);
+    clock.advance(millis(1));
+    assert_eq!(breaker.state(), State::Open);
+}
+
+/// S-STRAT-08: a stay with a failure in it reopens, though nothing is out.
+#[test]
+fn a_stay_with_a_failure_in_it_does_not_begin_anew() {
+    let (breaker, clock) = half_open(by(FIVE.by_rate(Percent::new(50))));
+    fail(&breaker, 1);
+    assert_eq!(breaker.state(), State::HalfOpen, "one of three proves nothing yet");
+    clock.advance(secs(5));
+    assert_eq!(breaker.state(), State::Open);
+    assert_eq!(breaker.snapshot().cause.unwrap().condition, Condition::StayElapsed);
+}
+
 /// S-STRAT-08: the other answer to a stay that is over.
 #[test]
 fn a_stay_that_is_over_closes_where_it_says_so() {

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use breaker_core::machine::{Machine, Ticket};
 use breaker_core::{
-    Chance, CircuitBreakerConfig, FailureKind, GateVerdict, OnDrop, OnStayElapsed, Outcome,
+    Chance, CircuitBreakerConfig, Cusum, FailureKind, GateVerdict, OnDrop, OnStayElapsed, Outcome,
     Override, Pace, Percent, Ramp, RampSpeed, Recovery, Saved, State, StrategyKind, Tick, Totals,
-    Transitions, Trials, Trip, Why, Window,
+    Transitions, Trials, Trickle, Trip, Why, Window,
 };
 use proptest::prelude::*;
 
 const SECOND: u64 = 1_000_000_000;
+const HOUR: Duration = Duration::from_secs(3_600);
 
 /// One thing that happens. Numbers are taken modulo what there is.
 #[derive(Clone, Debug)]
@@ -80,17 +81,22 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+const CONFIGS: usize = 15;
+
 /// Configurations, and how many trials each permits.
-fn configs() -> [(CircuitBreakerConfig, u32); 8] {
+fn configs() -> [(CircuitBreakerConfig, u32); CONFIGS] {
     let half = Percent::new(50);
     let base = CircuitBreakerConfig::new().open_period(Pace::exponential(Duration::from_secs(2)));
     let by = |trials: Trials| base.recovery(Recovery::Trials(trials));
     let ramp = Ramp::new().speed(RampSpeed::Adaptive).successes(1).recovery_error_rate(half);
+    let climb = |ramp: Ramp| base.recovery(Recovery::Ramp(ramp));
+    let steps = Ramp::steps(&[Percent::new(10), half, Percent::FULL]).successes(2);
     let average = Trip::success_average(half, 3);
     [
         (CircuitBreakerConfig::new(), 3),
         (CircuitBreakerConfig::http_client(), 5),
         (base.strategy(StrategyKind::Adaptive), u32::MAX),
+        (base.trip(Trip::cusum(Cusum::classic())), 3),
         (base.trip(Trip::consecutive(1)).permitted_calls(1).on_drop(OnDrop::Failure), 1),
         (by(Trials::new(4).by_rate(half).slow_rate(half)), 4),
         (by(Trials::new(9).successes(2).on_stay_elapsed(OnStayElapsed::Close)), 9),
@@ -105,6 +111,19 @@ fn configs() -> [(CircuitBreakerConfig, u32); 8] {
                 .on_drop(OnDrop::Neutral)
                 .trip(average.or(Trip::slow_rate(half, Window::last(3).min_calls(1)))),
             3,
+        ),
+        (
+            climb(Ramp::aggressive(Duration::from_secs(20), 1.5).speed(RampSpeed::Adaptive)),
+            u32::MAX,
+        ),
+        (climb(Ramp::slow_start(10)), 10),
+        (climb(steps.speed(RampSpeed::Adaptive)), u32::MAX),
+        (base.recovery(Recovery::Trickle(Trickle::new())), u32::MAX),
+        (base.recovery(Recovery::Trickle(Trickle::new().then_ramp(ramp))), u32::MAX),
+        (
+            base.recovery(Recovery::Trickle(Trickle::new().probe_share(half).without_jitter()))
+                .open_refusal_share(half),
+            u32::MAX,
         ),
     ]
 }
@@ -152,6 +171,9 @@ impl World {
             Op::Refuse => {
                 if let Some(known) = machine.known_refusal(config, now) {
                     assert_eq!(machine.admit(config, now, done), Err(known));
+                    let seen = machine.snapshot(config).at;
+                    let hint = machine.retry_at().map(|at| at.since(seen));
+                    assert_eq!(known.retry_after, hint);
                     machine.refused(known);
                 }
             }
@@ -220,7 +242,9 @@ fn is_legal(from: State, to: State, why: Why) -> bool {
     let order = |state| !matches!(state, Closed | Open | HalfOpen);
     match why {
         Why::Tripped(_) => matches!((from, to), (Closed | HalfOpen, Open)),
-        Why::OpenPeriodElapsed | Why::AttemptReset => (from, to) == (Open, HalfOpen),
+        Why::OpenPeriodElapsed | Why::AttemptReset | Why::ProbeSucceeded => {
+            (from, to) == (Open, HalfOpen)
+        }
         Why::TrialsSucceeded | Why::RampCompleted | Why::StayElapsed => {
             (from, to) == (HalfOpen, Closed)
         }
@@ -236,7 +260,7 @@ proptest! {
     /// its own for each, never more trials than permitted, books that add up, and no wedge.
     #[test]
     fn threat_t10_and_t15_the_rules_hold_whatever_happens(
-        start in 0..8_usize,
+        start in 0..CONFIGS,
         ops in prop::collection::vec(op(), 0..200),
         at_the_end in any::<bool>(),
     ) {
@@ -279,7 +303,7 @@ proptest! {
     /// S-CORE-10: the state does not depend on who looked in between.
     #[test]
     fn looking_changes_nothing(
-        start in 0..8_usize,
+        start in 0..CONFIGS,
         ops in prop::collection::vec(op(), 0..100),
         looks in prop::collection::vec(any::<bool>(), 100),
     ) {
@@ -304,5 +328,42 @@ proptest! {
         unseen.machine.advance(&unseen.config, unseen.now, &mut Transitions::new());
         seen.machine.advance(&seen.config, seen.now, &mut Transitions::new());
         prop_assert!(seen.machine == unseen.machine);
+    }
+
+    /// S-CORE-09: what a shut circuit answers is known in advance, and answers that were given
+    /// without asking are brought home as if each of them had asked.
+    #[test]
+    fn refusals_in_a_batch_are_the_same_as_one_by_one(
+        start in 0..CONFIGS,
+        ops in prop::collection::vec(op(), 0..60),
+        opens in any::<bool>(),
+        arrivals in prop::collection::vec(0..1_000_u64, 1..20),
+        pause in 0..400_u64,
+    ) {
+        let mut world = World::new(start);
+        for op in ops.iter().chain(opens.then_some(&Op::Trip)) {
+            world.apply(op, &mut Transitions::new());
+        }
+        let World { machine: mut asked, config, now, .. } = world;
+        asked.advance(&config, now, &mut Transitions::new());
+        let Some(shut) = asked.open_until(&config) else { return Ok(()) };
+        let now = asked.snapshot(&config).at;
+        let end = if shut.until == Tick::MAX { now.after(HOUR) } else { shut.until };
+        let mut told = asked.clone();
+        let mut times: Vec<_> =
+            arrivals.iter().map(|part| now.after(end.since(now) / 1_000 * *part as u32)).collect();
+        times.retain(|time| *time < end);
+        times.sort_unstable();
+        for &time in &times {
+            prop_assert_eq!(asked.known_refusal(&config, time), Some(shut.refusal(time)));
+            let answer = asked.admit(&config, time, &mut Transitions::new());
+            prop_assert_eq!(answer, Err(shut.refusal(time)));
+        }
+        told.refuse_many(times.len() as u64);
+        let later = now.after(Duration::from_secs(pause)).max(asked.snapshot(&config).at);
+        let asked_answer = asked.admit(&config, later, &mut Transitions::new());
+        let told_answer = told.admit(&config, later, &mut Transitions::new());
+        prop_assert_eq!(asked_answer, told_answer);
+        prop_assert!(asked == told, "{asked:#?}\n{told:#?}");
     }
 }

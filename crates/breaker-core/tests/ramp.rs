@@ -84,7 +84,7 @@ fn the_phases_of_a_ramp_can_be_seen() {
     assert_eq!(phases[..1], [Initial]);
     assert_eq!(phases[1..4], [Progressive; 3]);
     assert_eq!(phases[4..], [Final; 5]);
-    assert_eq!(breaker.snapshot().ramp_phase(), None, "full is closed");
+    assert_eq!(breaker.snapshot().ramp_phase(), Some(RampPhase::Full), "full is closed");
     let steps: Vec<_> = recorder
         .take()
         .into_iter()
@@ -258,6 +258,18 @@ fn a_good_window_lasts_at_least_the_shortest_step_time() {
     clock.advance(secs(2));
     good(&breaker, 1);
     assert_eq!(share(&breaker), Percent::new(20));
+}
+
+/// S-STRAT-08, R3: nor does a rarely called ramp start over, and its step lasts as long as it must.
+#[test]
+fn a_ramp_at_one_admitted_call_a_minute_goes_up() {
+    let (breaker, clock) = half_open(by(Ramp::new().max_stay(secs(5)).min_step_time(secs(4))));
+    for _ in 0..3 {
+        clock.advance(secs(60));
+        good(&breaker, 1);
+    }
+    assert_eq!(share(&breaker), Percent::new(20));
+    assert_eq!(breaker.state(), State::HalfOpen);
 }
 
 /// S-STRAT-03: what says nothing moves no share.

@@ -227,7 +227,7 @@ fn each_condition_is_explained_with_its_own_figures() {
     play(&breaker, "FF");
     says(
         &breaker,
-        "circuit is closed: 2 of the last 10 calls failed (opens at 90 % of at least 5), 6 of \
+        "circuit is closed: 2 of the last 10 calls failed, more often of late (opens at 90 % of at least 5), 6 of \
          the last 46 calls failed (opens at 50 % of at least 50), 2 of 5 failures in a row",
     );
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use allocation_counter::{AllocationInfo, measure};
 use http::{Request, Response};
 use portcullis_breaker::breaker_core::{
-    FailureKind, Percent, Reason, Recovery, Rejected, State, Trials, Trip, Window,
+    Cusum, FailureKind, Percent, Reason, Recovery, Rejected, State, Trials, Trip, Window,
 };
 use portcullis_breaker::{CircuitBreaker, CircuitBreakerConfig, CircuitBreakerLayer};
 use tower_layer::Layer as _;
@@ -101,6 +101,7 @@ fn a_success_allocates_nothing_whatever_the_evidence() {
         Trip::failure_rate(rate, Window::over(std::time::Duration::from_secs(10))),
         Trip::slow_rate(rate, Window::last(100)),
         Trip::success_average(rate, 100),
+        Trip::cusum(Cusum::hard()),
         Trip::consecutive(5).or(Trip::failure_rate(rate, Window::last(100))),
     ];
     for trip in trips {
@@ -118,13 +119,43 @@ fn a_success_allocates_nothing_whatever_the_evidence() {
 #[test]
 fn a_clone_per_call_allocates_nothing() {
     // As axum does it.
-    let service = CircuitBreakerLayer::generic(CONFIG).layer(Inner { waits: true });
-    let info = measure(|| {
-        for _ in 0..1_000 {
-            assert!(call(&mut service.clone()).is_ok());
-        }
-    });
-    assert_eq!(info.count_total, 0);
+    let rate = Percent::new(50);
+    let seconds = Window::in_buckets(std::time::Duration::from_secs(10), 10);
+    let trips = [
+        Trip::consecutive(5),
+        Trip::failure_rate(rate, Window::last(100)),
+        Trip::failure_rate(rate, seconds),
+    ];
+    for trip in trips {
+        let service = CircuitBreakerLayer::generic(CONFIG.trip(trip)).layer(Inner { waits: true });
+        let info = measure(|| {
+            for _ in 0..1_000 {
+                assert!(call(&mut service.clone()).is_ok());
+            }
+        });
+        assert_eq!(info.count_total, 0, "{trip:?}");
+    }
+}
+
+#[test]
+fn one_failure_in_a_hundred_allocates_nothing() {
+    let rate = Percent::new(50);
+    let seconds = Window::in_buckets(std::time::Duration::from_secs(10), 10);
+    for window in [Window::last(100), seconds] {
+        let breaker = CircuitBreaker::new(CONFIG.trip(Trip::failure_rate(rate, window)));
+        let info = measure(|| {
+            for number in 1..=10_000 {
+                let permit = breaker.try_acquire().unwrap();
+                if number % 100 == 0 {
+                    permit.failure(FailureKind::Internal);
+                } else {
+                    permit.success();
+                }
+            }
+        });
+        assert_eq!(info.count_total, 0, "{window:?}");
+        assert_eq!(breaker.state(), State::Closed);
+    }
 }
 
 #[test]
@@ -141,8 +172,15 @@ fn a_trial_allocates_nothing() {
 #[test]
 fn a_success_per_key_allocates_nothing() {
     let layer = CircuitBreakerLayer::generic(CONFIG).keyed_fn(|_: &Request<()>| Some("a"));
+    let others = layer.circuits().clone();
     let mut service = layer.layer(Inner { waits: true });
     assert!(call(&mut service).is_ok(), "the circuit of the key is made");
+    assert_eq!(allocations(&mut service, true), 0);
+    // Nor does it matter how many other keys there are.
+    let names: Vec<String> = (0..5_000).map(|number| number.to_string()).collect();
+    for name in names.leak() {
+        let _ = others.get(&name.as_str());
+    }
     assert_eq!(allocations(&mut service, true), 0);
 }
 

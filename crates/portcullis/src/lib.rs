@@ -6,11 +6,12 @@ pub use breaker_core::TokioClock;
 pub use breaker_core::{
     AsError, CallError, Cause, Chance, Change, CircuitBreaker, CircuitBreakerConfig,
     CircuitBreakers, Classify, Clock, Condition, ConfigError, ConfigErrors, CountAs, Counted,
-    DependencyGate, ErrorsAreFailures, Event, EventKind, Events, FailureKind, GateVerdict,
+    Cusum, DependencyGate, ErrorsAreFailures, Event, EventKind, Events, FailureKind, GateVerdict,
     IllegalTransition, Interest, Jitter, Key, ManualClock, MonotonicClock, Name, Next, Observe,
     OnDrop, OnRelapse, OnStayElapsed, Order, Outcome, Override, Pace, Percent, Permit, Ramp,
-    RampSpeed, Reason, Recovery, Refuse, Rejected, Saved, Snapshot, State, Strategy, StrategyKind,
-    Tally, Tick, Totals, Transition, Trials, Trip, Value, Why, Window,
+    RampSpeed, Reason, Recovery, RecoveryEstimate, RecoveryInterval, Refuse, Rejected, Saved,
+    Snapshot, State, Strategy, StrategyKind, Tally, Tick, Totals, Transition, Trials, Trickle,
+    Trip, Tuner, Tuning, Value, Why, Window,
 };
 #[cfg(feature = "tracing")]
 pub use breaker_core::{Spans, TracingObserver};

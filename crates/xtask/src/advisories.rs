@@ -17,7 +17,7 @@ pub(crate) fn step(workspace: &Workspace) -> Step {
     Step::check("advisories", deny::offline("advisories"), check)
 }
 
-fn check(workspace: &Workspace) -> Verdict {
+fn check(_: &Invocation, workspace: &Workspace) -> Verdict {
     match deny::judge(workspace, "advisories") {
         Verdict::Passed(_) => {
             Verdict::Passed(format!("no advisory known as of {}", as_of(workspace)))

@@ -8,9 +8,11 @@ commands:
   test               everything a change must pass: formatting, lints, docs, all tests,
                      dependency budget, licences; stable Rust only
   deep [--strict]    what takes longer: many property cases, larger walks, conformance in
-                     release, proofs at full size, advisories, miri; --strict counts a skipped check as a failure
+                     release, proofs at full size, fuzzing, advisories, miri; --strict counts a
+                     skipped check as a failure
   controls           puts bugs in on purpose, and wants the proofs to find each
-  bench [--quick]    the benchmarks; --quick takes fewer samples";
+  bench [--quick] [--macro]    what each path costs, beside what is aimed at and beside others;
+                     --quick takes fewer rounds, --macro measures a real server instead";
 
 /// One command with its options.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -18,7 +20,7 @@ pub(crate) enum Command {
     Test,
     Deep { strict: bool },
     Controls,
-    Bench { quick: bool },
+    Bench { quick: bool, whole: bool },
 }
 
 /// Why there is no command to run.
@@ -40,22 +42,27 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, P
         return Err(wrong("a command is missing; allowed: test, deep, controls, bench"));
     };
     match command.as_str() {
-        "test" => flag("test", None, options).map(|_| Command::Test),
-        "deep" => flag("deep", Some("--strict"), options).map(|strict| Command::Deep { strict }),
-        "controls" => flag("controls", None, options).map(|_| Command::Controls),
-        "bench" => flag("bench", Some("--quick"), options).map(|quick| Command::Bench { quick }),
+        "test" => flags("test", [], options).map(|[]| Command::Test),
+        "deep" => flags("deep", ["--strict"], options).map(|[strict]| Command::Deep { strict }),
+        "controls" => flags("controls", [], options).map(|[]| Command::Controls),
+        "bench" => flags("bench", ["--quick", "--macro"], options)
+            .map(|[quick, whole]| Command::Bench { quick, whole }),
         unknown => Err(wrong(&format!(
             "unknown command `{unknown}`; allowed: test, deep, controls, bench"
         ))),
     }
 }
 
-/// Whether the one option that `command` knows was given.
-fn flag(command: &str, known: Option<&str>, options: &[String]) -> Result<bool, Problem> {
-    match options.iter().find(|option| Some(option.as_str()) != known) {
-        None => Ok(!options.is_empty()),
+/// Which of the options that `command` knows were given.
+fn flags<const N: usize>(
+    command: &str,
+    known: [&str; N],
+    options: &[String],
+) -> Result<[bool; N], Problem> {
+    match options.iter().find(|option| !known.contains(&option.as_str())) {
+        None => Ok(known.map(|flag| options.iter().any(|option| option == flag))),
         Some(unknown) => {
-            let allowed = known.unwrap_or("none");
+            let allowed = if N == 0 { "none".to_owned() } else { known.join(", ") };
             Err(wrong(&format!("`{command}` has no option `{unknown}`; allowed: {allowed}")))
         }
     }
@@ -86,8 +93,10 @@ mod tests {
         assert_eq!(parsed("deep"), Ok(Command::Deep { strict: false }));
         assert_eq!(parsed("deep --strict"), Ok(Command::Deep { strict: true }));
         assert_eq!(parsed("controls"), Ok(Command::Controls));
-        assert_eq!(parsed("bench"), Ok(Command::Bench { quick: false }));
-        assert_eq!(parsed("bench --quick"), Ok(Command::Bench { quick: true }));
+        assert_eq!(parsed("bench"), Ok(Command::Bench { quick: false, whole: false }));
+        assert_eq!(parsed("bench --quick"), Ok(Command::Bench { quick: true, whole: false }));
+        let both = Command::Bench { quick: true, whole: true };
+        assert_eq!(parsed("bench --macro --quick"), Ok(both));
     }
 
     #[test]
@@ -101,6 +110,10 @@ mod tests {
         assert_eq!(reason(""), "a command is missing; allowed: test, deep, controls, bench");
         assert_eq!(reason("tset"), "unknown command `tset`; allowed: test, deep, controls, bench");
         assert_eq!(reason("deep --quick"), "`deep` has no option `--quick`; allowed: --strict");
+        assert_eq!(
+            reason("bench --slow"),
+            "`bench` has no option `--slow`; allowed: --quick, --macro"
+        );
         assert_eq!(reason("test --all"), "`test` has no option `--all`; allowed: none");
     }
 }

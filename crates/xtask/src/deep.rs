@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use crate::step::{Invocation, Step};
 use crate::workspace::Workspace;
-use crate::{advisories, proofs, tools};
+use crate::{advisories, peers, proofs, tools};
 
 /// How many cases each property sees, against 256 in the everyday run.
 const PROPERTY_CASES: u32 = 100_000;
@@ -20,7 +20,9 @@ pub(crate) fn steps(workspace: &Workspace) -> Vec<Step> {
     steps.push(walk());
     steps.extend(proofs::deep(workspace));
     steps.extend(proofs::controls(workspace));
+    steps.push(sizes());
     steps.extend(suite(workspace, "conformance", |run| run));
+    steps.push(peers::clippy(workspace));
     steps.push(advisories::step(workspace));
     steps.push(miri(workspace));
     steps.extend(FUZZ_TARGETS.map(|target| fuzz(target, workspace)));
@@ -46,6 +48,12 @@ fn walk() -> Step {
     let args =
         "test --package breaker-core --release --all-features --lib machine::tests -- --nocapture";
     Step::tests("walk", Invocation::cargo(args).env("PORTCULLIS_WALK", "deep"))
+}
+
+/// What circuits weigh, after ten million of them.
+fn sizes() -> Step {
+    let args = "test --package portcullis-breaker --release --test sizes -- --nocapture";
+    Step::tests("sizes", Invocation::cargo(args).env("PORTCULLIS_DEEP", "1"))
 }
 
 /// The integration tests with this word in their name, in release, one step each.

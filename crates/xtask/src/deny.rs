@@ -12,7 +12,7 @@ pub(crate) fn is_present(workspace: &Workspace) -> bool {
 /// Bans, licences and sources of everything in the lock file.
 pub(crate) fn step(workspace: &Workspace) -> Step {
     if is_present(workspace) {
-        Step::check("deny", offline("bans licenses sources"), |workspace| {
+        Step::check("deny", offline("bans licenses sources"), |_, workspace| {
             judge(workspace, "bans licenses sources")
         })
     } else {

@@ -18,7 +18,7 @@ pub(crate) fn step() -> Step {
 /// The options of the two trees.
 const TREES: [&str; 2] = ["--edges normal", "--edges normal,no-proc-macro --all-features"];
 
-fn check(workspace: &Workspace) -> Verdict {
+fn check(_: &Invocation, workspace: &Workspace) -> Verdict {
     let mut found = BTreeSet::new();
     for library in workspace.libraries() {
         for options in TREES {

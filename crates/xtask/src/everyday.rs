@@ -2,12 +2,13 @@
 
 use crate::step::{Invocation, Step};
 use crate::workspace::Workspace;
-use crate::{deny, duplicates, proofs, tools};
+use crate::{deny, duplicates, peers, proofs, tools};
 
 /// The steps of the everyday command.
 pub(crate) fn steps(workspace: &Workspace) -> Vec<Step> {
     let mut steps = vec![
         Step::run("fmt", Invocation::cargo("fmt --all --check")),
+        Step::run("peers fmt", peers::cargo(workspace, "fmt", "--check")),
         typos(workspace),
         duplicates::step(),
         deny::step(workspace),
@@ -27,6 +28,7 @@ pub(crate) fn steps(workspace: &Workspace) -> Vec<Step> {
     }));
     steps.extend(test_runs());
     steps.extend(proofs::everyday(workspace));
+    steps.push(peers::tests(workspace));
     steps
 }
 
@@ -73,7 +75,7 @@ mod tests {
             Action::Skip(_) => Some(step.name),
             _ => None,
         });
-        let optional = ["typos", "deny"];
+        let optional = ["typos", "deny", "peers"];
         assert!(skipped.into_iter().all(|name| optional.contains(&name.as_str())));
     }
 }

@@ -12,6 +12,7 @@ mod deep;
 mod deny;
 mod duplicates;
 mod everyday;
+mod peers;
 mod proofs;
 mod report;
 mod run;
@@ -57,7 +58,8 @@ fn execute(command: Command, workspace: &Workspace) -> Report {
             if strict { report.strict() } else { report }
         }
         Command::Controls => run::all(proofs::controls(workspace), workspace),
-        Command::Bench { quick } => {
+        Command::Bench { quick, whole: true } => run::all(bench::whole(quick), workspace),
+        Command::Bench { quick, whole: false } => {
             let report = run::all(bench::steps(workspace, quick), workspace);
             println!("\nresults: {}", bench::results(workspace).display());
             report

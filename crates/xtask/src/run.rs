@@ -45,7 +45,7 @@ fn one(step: Step, workspace: &Workspace) -> Row {
         Action::Run(invocation) => command_verdict(&invocation, workspace),
         Action::Tests(invocation) => tests_verdict(&invocation, workspace),
         Action::Control(invocation, says) => control_verdict(&invocation, says, workspace),
-        Action::Check(_, check) => check(workspace),
+        Action::Check(shown, check) => check(&shown, workspace),
         Action::Skip(reason) => Verdict::Skipped(reason),
     };
     let row = Row { name: step.name, verdict, elapsed: started.elapsed(), command };

@@ -18,8 +18,8 @@ pub(crate) enum Action {
     Tests(Invocation),
     /// Runs tests that have to fail, and to say this.
     Control(Invocation, &'static str),
-    /// Asks a function of this crate. The invocation is what it is shown as.
-    Check(Invocation, fn(&Workspace) -> Verdict),
+    /// Asks a function of this crate. The invocation is what it is shown as, and handed.
+    Check(Invocation, fn(&Invocation, &Workspace) -> Verdict),
     /// Does nothing, for the reason given.
     Skip(String),
 }
@@ -63,7 +63,7 @@ impl Step {
     pub(crate) fn check(
         name: impl Into<String>,
         shown: Invocation,
-        check: fn(&Workspace) -> Verdict,
+        check: fn(&Invocation, &Workspace) -> Verdict,
     ) -> Self {
         Self { name: name.into(), action: Action::Check(shown, check) }
     }

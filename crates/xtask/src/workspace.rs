@@ -51,11 +51,6 @@ impl Workspace {
         Ok(found)
     }
 
-    /// The names of the benchmark files, sorted.
-    pub(crate) fn benchmarks(&self) -> Vec<String> {
-        rust_files(&self.root.join("benches/benches"))
-    }
-
     /// Where cargo puts what it builds.
     pub(crate) fn target(&self) -> PathBuf {
         std::env::var_os("CARGO_TARGET_DIR")

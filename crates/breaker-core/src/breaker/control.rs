@@ -38,7 +38,8 @@ impl CircuitBreaker {
         });
     }
 
-    /// Begins anew: closed, with empty evidence. Calls that are out no longer count.
+    /// Begins anew: closed, with empty evidence, and with the thresholds of the configuration.
+    /// Calls that are out no longer count.
     pub fn reset(&self) {
         let now = self.slot.now();
         self.slot.step(|core, done, _, _| core.machine.reset(&core.config, now, done));
@@ -127,6 +128,24 @@ impl CircuitBreaker {
     /// Has no gate asked any more.
     pub fn clear_dependency_gate(&self) {
         let _old = self.slot.step(|core, _, _, _| core.set_gate(None));
+    }
+
+    /// Keeps the tuner from moving the threshold of the failure rate; it goes on learning. Nothing
+    /// happens where there is no [`Tuner`](crate::Tuner).
+    pub fn freeze_tuner(&self) {
+        self.freeze(true);
+    }
+
+    /// Lets the tuner move the threshold again.
+    pub fn thaw_tuner(&self) {
+        self.freeze(false);
+    }
+
+    fn freeze(&self, frozen: bool) {
+        let now = self.slot.now();
+        self.slot.step(|core, done, _, _| {
+            core.machine.freeze_tuner(&core.config, frozen, now, done);
+        });
     }
 
     fn force(&self, state: State, order: Override) {

@@ -43,6 +43,18 @@ impl Permit {
         Self { admission: Admission { slot, word, began: UNKNOWN } }
     }
 
+    /// A permit of the circuit that this thread remembers for a hash, if it admits.
+    #[inline]
+    pub(crate) fn seen(hash: u64) -> Option<Self> {
+        Slot::admit_seen(hash).map(|(slot, epoch)| Self::new(slot, epoch))
+    }
+
+    /// Has the thread remember the circuit for this hash.
+    pub(crate) fn remember(&self, hash: u64) {
+        let Admission { slot, word, .. } = self.admission;
+        slot.remember(hash, word);
+    }
+
     /// The call ended well.
     #[inline]
     pub fn success(self) {

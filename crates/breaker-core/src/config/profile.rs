@@ -20,7 +20,8 @@ pub enum StrategyKind {
     /// Basic, and refuses while a dependency is down: see
     /// [`CircuitBreaker::set_dependency_gate`](crate::CircuitBreaker::set_dependency_gate).
     Dependency,
-    /// Gradual, with steps that grow while all is well and shrink after errors.
+    /// Gradual, with steps that grow while all is well and shrink after errors, and with a
+    /// [`Tuner`](crate::Tuner) that applies.
     Adaptive,
 }
 

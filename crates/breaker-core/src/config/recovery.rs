@@ -1,10 +1,15 @@
-//! How a circuit closes again: [`Recovery`] by [`Trials`] or by a [`Ramp`].
+//! How a circuit closes again: [`Recovery`], and the form by [`Trials`].
 
 use std::time::Duration;
 
+use super::{Ramp, Trickle};
 use crate::percent::Percent;
 
-/// How a circuit closes again, once its open period is over.
+/// How a circuit closes again.
+///
+/// Trials and ramps begin when the open period is over. Where an outage ends by itself and soon,
+/// that is what costs most: on average half a period passes before anybody looks. Probes look
+/// in proportion to the traffic instead.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Recovery {
@@ -12,20 +17,51 @@ pub enum Recovery {
     Trials(Trials),
     /// A growing share of the calls is admitted.
     Ramp(Ramp),
+    /// Single calls pass while the circuit is open, in proportion to the traffic.
+    Trickle(Trickle),
 }
 
 impl Recovery {
     pub(crate) const fn max_stay(&self) -> Duration {
         match self {
             Self::Trials(trials) => trials.max_stay,
-            Self::Ramp(ramp) => ramp.max_stay,
+            Self::Ramp(ramp) | Self::Trickle(Trickle { ramp: Some(ramp), .. }) => ramp.max_stay,
+            Self::Trickle(_) => ONE_TRIAL.max_stay,
         }
     }
 
     pub(crate) const fn on_stay_elapsed(&self) -> OnStayElapsed {
         match self {
             Self::Trials(trials) => trials.on_stay_elapsed,
-            Self::Ramp(ramp) => ramp.on_stay_elapsed,
+            Self::Ramp(ramp) | Self::Trickle(Trickle { ramp: Some(ramp), .. }) => {
+                ramp.on_stay_elapsed
+            }
+            Self::Trickle(_) => ONE_TRIAL.on_stay_elapsed,
+        }
+    }
+
+    /// The trials that decide while half-open, unless a ramp does.
+    pub(crate) const fn trials(&self) -> Option<&Trials> {
+        match self {
+            Self::Trials(trials) => Some(trials),
+            Self::Ramp(_) | Self::Trickle(Trickle { ramp: Some(_), .. }) => None,
+            Self::Trickle(_) => Some(ONE_TRIAL),
+        }
+    }
+
+    /// The ramp that is climbed while half-open, unless trials decide.
+    pub(crate) const fn ramp(&self) -> Option<&Ramp> {
+        match self {
+            Self::Ramp(ramp) | Self::Trickle(Trickle { ramp: Some(ramp), .. }) => Some(ramp),
+            Self::Trials(_) | Self::Trickle(_) => None,
+        }
+    }
+
+    /// The probes that pass while open, if any do.
+    pub(crate) const fn trickle(&self) -> Option<&Trickle> {
+        match self {
+            Self::Trickle(trickle) => Some(trickle),
+            Self::Trials(_) | Self::Ramp(_) => None,
         }
     }
 }
@@ -41,8 +77,11 @@ pub enum OnStayElapsed {
     Close,
 }
 
-const MAX_CALLS: u32 = 10_000;
-const MAX_STAY: Duration = Duration::from_secs(60);
+pub(super) const MAX_CALLS: u32 = 10_000;
+pub(super) const MAX_STAY: Duration = Duration::from_secs(60);
+
+/// What decides where an operator makes a circuit half-open that knows probes only.
+const ONE_TRIAL: &Trials = &Trials::new(1);
 
 /// Recovery by a fixed number of trial calls.
 ///
@@ -127,6 +166,10 @@ impl Trials {
 
     /// How long the trials may take, counted from the first one; default 60 s.
     ///
+    /// It is an end for trials that hang: when it elapses while nothing is in flight and no trial
+    /// has failed, a circuit that would reopen waits for the next trial instead, and the stay
+    /// counts anew from there.
+    ///
     /// # Panics
     /// When `stay` is zero.
     pub const fn max_stay(mut self, stay: Duration) -> Self {
@@ -143,157 +186,5 @@ impl Trials {
 
     pub(crate) const fn judges_slow_calls(&self) -> bool {
         matches!(self.verdict, Verdict::Rate { slow: Some(_), .. })
-    }
-}
-
-/// Recovery by a share of the calls that grows while they succeed.
-///
-/// Starts at 10 %, adds 10 % per good window (3 successes, at most 10 % errors), and closes at
-/// 100 %. Errors make it step back, or reopen at the base share.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[must_use]
-pub struct Ramp {
-    pub(crate) base: Percent,
-    pub(crate) step: Percent,
-    pub(crate) error_rate: Percent,
-    pub(crate) successes: u32,
-    pub(crate) min_step_time: Duration,
-    pub(crate) on_relapse: OnRelapse,
-    pub(crate) speed: RampSpeed,
-    pub(crate) max_stay: Duration,
-    pub(crate) on_stay_elapsed: OnStayElapsed,
-}
-
-/// What a ramp does when errors come back above its base share.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-#[allow(clippy::exhaustive_enums, reason = "complete by definition")]
-pub enum OnRelapse {
-    /// It takes one step back.
-    #[default]
-    StepBack,
-    /// It opens the circuit.
-    Reopen,
-}
-
-/// How the steps of a ramp change.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum RampSpeed {
-    /// They do not.
-    #[default]
-    Fixed,
-    /// A window without failure makes the step 1.5 times as long (up to 25 %), a failure halves
-    /// it (down to 5 %).
-    Adaptive,
-}
-
-impl Ramp {
-    /// 10 %, then 10 % more after each 3 successes.
-    pub const fn new() -> Self {
-        Self {
-            base: Percent::new(10),
-            step: Percent::new(10),
-            error_rate: Percent::new(10),
-            successes: 3,
-            min_step_time: Duration::ZERO,
-            on_relapse: OnRelapse::StepBack,
-            speed: RampSpeed::Fixed,
-            max_stay: MAX_STAY,
-            on_stay_elapsed: OnStayElapsed::Reopen,
-        }
-    }
-
-    /// The share at the beginning; default 10 %.
-    ///
-    /// # Panics
-    /// When `share` is 0 % or 100 %.
-    pub const fn base_share(mut self, share: Percent) -> Self {
-        let inside = !share.is_zero() && share.as_basis_points() < Percent::ONE;
-        assert!(inside, "base_share lies between 0 % and 100 %, both excluded");
-        self.base = share;
-        self
-    }
-
-    /// Whether a step can last as long as it must before it lasts too long.
-    pub(crate) const fn has_time(&self) -> bool {
-        self.min_step_time.as_nanos() < self.max_stay.as_nanos()
-    }
-
-    pub(crate) const fn base_percent(&self) -> Percent {
-        self.base
-    }
-
-    /// What a good window adds; default 10 %.
-    ///
-    /// # Panics
-    /// When `step` is zero.
-    pub const fn share_step(mut self, step: Percent) -> Self {
-        assert!(!step.is_zero(), "share_step is above zero");
-        self.step = step;
-        self
-    }
-
-    /// Above which share of errors the ramp relapses; default 10 %.
-    ///
-    /// # Panics
-    /// When `rate` is 100 %.
-    pub const fn recovery_error_rate(mut self, rate: Percent) -> Self {
-        assert!(rate.as_basis_points() < Percent::ONE, "recovery_error_rate is below 100 %");
-        self.error_rate = rate;
-        self
-    }
-
-    /// Successes of a good window; default 3.
-    ///
-    /// # Panics
-    /// When `successes` lies outside 1..=10,000.
-    pub const fn successes(mut self, successes: u32) -> Self {
-        assert!(successes >= 1 && successes <= MAX_CALLS, "success_threshold lies in 1..=10000");
-        self.successes = successes;
-        self
-    }
-
-    /// How long a step lasts at least; default no time.
-    ///
-    /// # Panics
-    /// When `time` is over 10 minutes.
-    pub const fn min_step_time(mut self, time: Duration) -> Self {
-        assert!(time.as_nanos() <= 600_000_000_000, "min_step_time lies in 0..=10 minutes");
-        self.min_step_time = time;
-        self
-    }
-
-    /// What happens when errors come back; default [`OnRelapse::StepBack`].
-    pub const fn on_relapse(mut self, then: OnRelapse) -> Self {
-        self.on_relapse = then;
-        self
-    }
-
-    /// How the steps change; default [`RampSpeed::Fixed`].
-    pub const fn speed(mut self, speed: RampSpeed) -> Self {
-        self.speed = speed;
-        self
-    }
-
-    /// How long a step may take, counted from its first call; default 60 s.
-    ///
-    /// # Panics
-    /// When `stay` is zero.
-    pub const fn max_stay(mut self, stay: Duration) -> Self {
-        assert!(!stay.is_zero(), "max_half_open_stay is above zero");
-        self.max_stay = stay;
-        self
-    }
-
-    /// What happens when it takes longer; default [`OnStayElapsed::Reopen`].
-    pub const fn on_stay_elapsed(mut self, then: OnStayElapsed) -> Self {
-        self.on_stay_elapsed = then;
-        self
-    }
-}
-
-impl Default for Ramp {
-    fn default() -> Self {
-        Self::new()
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use self::reader::Reader;
 use self::recovery::recovery;
 use self::trip::trip;
-use super::{CircuitBreakerConfig, ConfigErrors, OnDrop, StrategyKind, Value};
+use super::{CircuitBreakerConfig, ConfigErrors, OnDrop, StrategyKind, Tuner, Value};
 use crate::outcome::{CountAs, Counted, FailureKind};
 use crate::pace::{Jitter, Pace};
 
@@ -21,12 +21,18 @@ impl CircuitBreakerConfig {
     ///
     /// The fields are those of the setters: `name`, `strategy`, `consecutive_failures`,
     /// `failure_count`, `failure_rate`, `slow_call_rate`, `success_average`,
-    /// `success_average_calls`, `window` (calls, or a duration), `buckets`, `min_calls`,
-    /// `slow_call_duration`, `open_period`, `open_period_factor`, `open_period_cap`, `jitter`,
-    /// `schedule`, `permitted_calls`, `success_threshold`, `verdict`, `trial_failure_rate`,
-    /// `trial_slow_rate`, `max_half_open_stay`, `on_stay_elapsed`, `base_share`, `share_step`,
-    /// `recovery_error_rate`, `min_step_time`, `on_relapse`, `ramp_speed`, `on_drop`, `enforce`,
-    /// `open_refusal_share`, `count_as`, `totals`. Durations are texts with a unit (`"250ms"`;
+    /// `success_average_calls`, `cusum` (`hard`, `classic` or `early_warning`),
+    /// `cusum_healthy_rate`, `cusum_failing_rate`, `cusum_threshold` (in place of the preset's),
+    /// `window` (calls, or a duration), `buckets`, `min_calls`, `slow_call_duration`,
+    /// `open_period`, `open_period_factor`, `open_period_cap`, `jitter`, `schedule`,
+    /// `permitted_calls`, `success_threshold`, `verdict`, `trial_failure_rate`, `trial_slow_rate`,
+    /// `max_half_open_stay`, `on_stay_elapsed`, `recovery` (`trials`, `ramp` or `trickle`; that of
+    /// the strategy if absent), `ramp_form` (`windows`, `steps`, `linear`, `exponential`,
+    /// `slow_start`; with `trickle` no ramp if absent), `ramp_steps`, `ramp_time`,
+    /// `ramp_aggression`, `slow_start_limit`, `base_share`, `share_step`, `recovery_error_rate`,
+    /// `min_step_time`, `on_relapse`, `ramp_speed`, `probe_share`, `probe_interval_min`,
+    /// `probe_interval_max`, `on_drop`, `enforce`, `open_refusal_share`, `count_as`, `totals`,
+    /// `tuner`, `outage_history`. Durations are texts with a unit (`"250ms"`;
     /// ns, us, ms, s, m, h, d), shares are fractions in 0..=1, and a trip condition is switched
     /// off by `"off"`: unlike [`trip`](Self::trip), a condition that is added here stands beside
     /// the default `consecutive_failures = 5`.
@@ -48,6 +54,7 @@ impl CircuitBreakerConfig {
     /// verdict = "rate"                   # all_succeed
     /// max_half_open_stay = "30s"
     /// on_stay_elapsed = "reopen"         # close
+    /// tuner = "off"                      # suggest, apply
     /// on_drop = "slow_is_failure"        # neutral, failure
     /// count_as = { rate_limited = "failure", invalid_request = "ignored" }
     /// ```
@@ -67,6 +74,7 @@ impl CircuitBreakerConfig {
             config = config.strategy(kind);
         }
         config.trip = trip(r, &config.trip);
+        config.tuner = tuner(r, &config);
         if let Some(slow) = r.duration("slow_call_duration", Duration::from_nanos(1), EVER) {
             config.slow_call_duration = slow;
         }
@@ -83,8 +91,25 @@ impl CircuitBreakerConfig {
             r.share("open_refusal_share").unwrap_or(config.open_refusal_share);
         config.count_as = count_as(r);
         config.totals = r.flag("totals").unwrap_or(config.totals);
+        if let Some(outages) = r.number("outage_history", 3, 256) {
+            config.outage_history = outages as u16;
+        }
         reader.finish(config)
     }
+}
+
+fn tuner(r: &mut Reader<'_>, config: &CircuitBreakerConfig) -> Tuner {
+    let words = [Tuner::Off, Tuner::Suggest, Tuner::Apply].map(|tuner| (tuner.as_str(), tuner));
+    let tuner = r.choice("tuner", &words);
+    if tuner.is_some_and(|tuner| tuner != Tuner::Off) && config.trip.first_rate().is_none() {
+        r.contradiction(
+            "tuner",
+            &["failure_rate"],
+            "off without failure_rate: it would have nothing to tune",
+            "set failure_rate, or remove it",
+        );
+    }
+    tuner.unwrap_or(config.tuner)
 }
 
 fn open_period(r: &mut Reader<'_>) -> Pace {
@@ -107,7 +132,12 @@ fn open_period(r: &mut Reader<'_>) -> Pace {
         }
         return Pace::schedule(&waits).jitter(jitter.unwrap_or(Jitter::None));
     }
-    let pace = Pace::exponential(base.unwrap_or(60 * SECOND)).factor(factor.unwrap_or(2.0));
+    // Probes use the cap only, so it may be below the base.
+    let usual = match (r.text("recovery"), cap) {
+        (Some("trickle"), Some(cap)) => cap.min(60 * SECOND),
+        _ => 60 * SECOND,
+    };
+    let pace = Pace::exponential(base.unwrap_or(usual)).factor(factor.unwrap_or(2.0));
     let pace = match cap {
         Some(cap) if cap < pace.longest(1) => {
             r.contradiction(

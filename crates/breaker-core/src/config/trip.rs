@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Cusum;
 use crate::percent::Percent;
 
 /// When a circuit opens: up to four conditions, any of which is enough.
@@ -25,6 +26,7 @@ pub(crate) enum TripOn {
     Consecutive(u32),
     Window(WindowRule),
     Average { threshold: Percent, calls: u32 },
+    Score(Cusum),
 }
 
 /// Thresholds over one window: any of them is enough.
@@ -105,6 +107,12 @@ impl Trip {
         Self::of(TripOn::Average { threshold, calls })
     }
 
+    /// Opens when the calls have said enough against the callee: when their score, a cumulative
+    /// sum, is above its threshold; see [`Cusum`].
+    pub const fn cusum(cusum: Cusum) -> Self {
+        Self::of(TripOn::Score(cusum))
+    }
+
     /// Any of these is enough.
     ///
     /// # Panics
@@ -139,6 +147,10 @@ impl Trip {
         self.0.iter().flatten()
     }
 
+    pub(super) fn conditions_mut(&mut self) -> impl Iterator<Item = &mut TripOn> {
+        self.0.iter_mut().flatten()
+    }
+
     pub(crate) fn judges_slow_calls(&self) -> bool {
         self.conditions()
             .any(|condition| matches!(condition, TripOn::Window(rule) if rule.slow_rate.is_some()))
@@ -155,6 +167,11 @@ impl Trip {
             TripOn::Window(rule) => Some(rule),
             _ => None,
         })
+    }
+
+    /// The place of that condition.
+    pub(crate) fn first_window(&self) -> Option<usize> {
+        self.conditions().position(|condition| matches!(condition, TripOn::Window(_)))
     }
 
     /// These conditions; `None` if there are none.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::ramp::RampCourse;
 use crate::clock::Tick;
-use crate::config::{CircuitBreakerConfig, OnRelapse, Ramp, RampSpeed, Recovery, Trials, Verdict};
+use crate::config::{CircuitBreakerConfig, OnStayElapsed, Ramp, Trials, Verdict};
 use crate::outcome::Counted;
 use crate::percent::{Percent, Spread};
 use crate::rejected::{Cause, Condition, Reason};
@@ -11,7 +12,8 @@ use crate::window::Tally;
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct HalfOpen {
-    /// When the first trial of this stay (with a ramp: of this step) was admitted.
+    /// When the first trial of this stay (with a ramp: of this step) was admitted, or the first
+    /// one since it was renewed.
     first: Option<Tick>,
     in_flight: u32,
     course: Course,
@@ -33,24 +35,6 @@ enum Course {
     },
 }
 
-/// Where a ramp stands.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-struct RampCourse {
-    share: Percent,
-    spread: Spread,
-    step: Percent,
-    /// What ended since the last change of the share.
-    here: Tally,
-    /// The last 20 that ended: a bit per call, newest first.
-    recent: u32,
-    recent_len: u32,
-}
-
-const RECENT: u32 = 20;
-const RECENT_FAILURES: u32 = 5;
-const LONGEST_STEP: Percent = Percent::new(25);
-const SHORTEST_STEP: Percent = Percent::new(5);
-
 /// What a settled trial leads to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Next {
@@ -61,21 +45,22 @@ pub(super) enum Next {
 }
 
 impl HalfOpen {
-    pub(super) fn new(config: &CircuitBreakerConfig, custom: bool) -> Self {
-        let course = match &config.recovery {
+    /// Begun at `at`; `proved` if a call has just ended well.
+    pub(super) fn new(config: &CircuitBreakerConfig, custom: bool, at: Tick, proved: bool) -> Self {
+        let course = match config.recovery.ramp() {
             _ if custom => {
                 let share = Ramp::new().base;
                 Course::Shared { share, spread: Spread::new(share), tally: Tally::default() }
             }
-            Recovery::Trials(_) => Course::Slots { taken: 0, tally: Tally::default() },
-            Recovery::Ramp(ramp) => Course::Ramp(RampCourse::new(ramp)),
+            Some(ramp) => Course::Ramp(RampCourse::new(ramp, at, proved)),
+            None => Course::Slots { taken: 0, tally: Tally::default() },
         };
         Self { first: None, in_flight: 0, course }
     }
 
     /// The same stay under other rules: it begins anew, with the trials that are still out.
     pub(super) fn restarted(&self, config: &CircuitBreakerConfig, custom: bool, now: Tick) -> Self {
-        let mut fresh = Self::new(config, custom);
+        let mut fresh = Self::new(config, custom, now, false);
         fresh.in_flight = self.in_flight;
         if let Course::Slots { taken, .. } = &mut fresh.course {
             *taken = self.in_flight;
@@ -88,38 +73,50 @@ impl HalfOpen {
         fresh
     }
 
-    /// Whether this course is one that the configuration asks for.
-    pub(super) const fn fits(&self, config: &CircuitBreakerConfig, custom: bool) -> bool {
+    /// Whether a course that began under `old` goes on under `new`.
+    pub(super) fn fits(
+        &self,
+        old: &CircuitBreakerConfig,
+        new: &CircuitBreakerConfig,
+        custom: bool,
+    ) -> bool {
+        let (old, ramp) = (old.recovery.ramp(), new.recovery.ramp());
         match &self.course {
-            Course::Slots { .. } => !custom && matches!(config.recovery, Recovery::Trials(_)),
-            Course::Ramp(_) => !custom && matches!(config.recovery, Recovery::Ramp(_)),
+            Course::Slots { .. } => !custom && ramp.is_none(),
+            Course::Ramp(_) => {
+                !custom && ramp.is_some() && old.map(Ramp::form) == ramp.map(Ramp::form)
+            }
             Course::Shared { .. } => custom,
         }
     }
 
     pub(super) fn admit(&mut self, config: &CircuitBreakerConfig, now: Tick) -> Result<(), Reason> {
-        match (&mut self.course, &config.recovery) {
-            (Course::Slots { taken, .. }, Recovery::Trials(trials)) => {
-                if *taken >= trials.permitted || self.in_flight >= trials.permitted {
+        match &mut self.course {
+            Course::Slots { taken, .. } => {
+                // A reconfiguration restarts the course, so that rules and course never differ.
+                let permitted = config.recovery.trials().map_or(0, |trials| trials.permitted);
+                if *taken >= permitted || self.in_flight >= permitted {
                     return Err(Reason::NoTrialFree);
                 }
                 *taken += 1;
             }
-            (
-                Course::Ramp(RampCourse { share, spread, .. })
-                | Course::Shared { share, spread, .. },
-                _,
-            ) => {
+            Course::Ramp(course) => course.admit(self.in_flight)?,
+            Course::Shared { share, spread, .. } => {
                 if !spread.pass(*share) {
                     return Err(Reason::BelowShare);
                 }
             }
-            // A reconfiguration restarts the course, so that the two never differ.
-            (Course::Slots { .. }, Recovery::Ramp(_)) => return Err(Reason::NoTrialFree),
         }
+        self.take(now);
+        Ok(())
+    }
+
+    fn take(&mut self, now: Tick) {
         self.in_flight = self.in_flight.saturating_add(1);
         self.first.get_or_insert(now);
-        Ok(())
+        if let Course::Ramp(course) = &mut self.course {
+            course.begin(now);
+        }
     }
 
     /// Takes a trial that nobody asked for, as an explicit recording does; `false` if none is
@@ -128,8 +125,7 @@ impl HalfOpen {
         match self.course {
             Course::Slots { .. } => self.admit(config, now).is_ok(),
             Course::Ramp(_) | Course::Shared { .. } => {
-                self.in_flight = self.in_flight.saturating_add(1);
-                self.first.get_or_insert(now);
+                self.take(now);
                 true
             }
         }
@@ -159,33 +155,58 @@ impl HalfOpen {
             Counted::Failure => true,
         };
         self.in_flight = self.in_flight.saturating_sub(1);
-        match (&mut self.course, &config.recovery) {
+        match (&mut self.course, config.recovery.ramp()) {
             (Course::Slots { tally, .. }, _) => {
                 tally.add(failed, slow);
                 self.judge(config)
             }
-            (Course::Ramp(course), Recovery::Ramp(ramp)) => {
-                let started = self.first.unwrap_or(now);
-                let next = course.settle(ramp, failed, slow, now.since(started));
-                if let Next::Share { .. } = next {
-                    self.first = None;
-                }
-                next
+            (Course::Ramp(course), Some(ramp)) => {
+                let next = course.settle(ramp, failed, slow, now);
+                self.moved(next, now)
             }
             (Course::Shared { tally, .. }, _) => {
                 tally.add(failed, slow);
                 Next::Stay
             }
-            (Course::Ramp(_), Recovery::Trials(_)) => Next::Stay,
+            (Course::Ramp(_), None) => Next::Stay,
         }
     }
 
     /// What the trials so far say, also after the rules were changed.
     pub(super) fn judge(&self, config: &CircuitBreakerConfig) -> Next {
-        match (&self.course, &config.recovery) {
-            (Course::Slots { tally, .. }, Recovery::Trials(trials)) => verdict(trials, *tally),
+        match (&self.course, config.recovery.trials()) {
+            (Course::Slots { tally, .. }, Some(trials)) => verdict(trials, *tally),
             _ => Next::Stay,
         }
+    }
+
+    /// When time moves a ramp on, if nothing else happens.
+    pub(super) fn next_step(&self) -> Option<Tick> {
+        match &self.course {
+            Course::Ramp(course) => course.next_step(),
+            _ => None,
+        }
+    }
+
+    /// Lets time move the ramp on at `at`, when its next step is due.
+    pub(super) fn step(&mut self, config: &CircuitBreakerConfig, at: Tick) -> Next {
+        match (&mut self.course, config.recovery.ramp()) {
+            (Course::Ramp(course), Some(ramp)) => {
+                let next = course.step(ramp, at);
+                self.moved(next, at)
+            }
+            _ => Next::Stay,
+        }
+    }
+
+    /// A new step has a stay of its own.
+    fn moved(&mut self, next: Next, now: Tick) -> Next {
+        if let Next::Share { .. } = next {
+            // Those of the step before may hang and hold all places of a limit in flight.
+            let held = self.in_flight > 0 && self.limit().is_some();
+            self.first = held.then_some(now);
+        }
+        next
     }
 
     /// The share that the user's strategy names from now on.
@@ -204,7 +225,7 @@ impl HalfOpen {
     pub(super) fn tally(&self) -> Tally {
         match &self.course {
             Course::Slots { tally, .. } | Course::Shared { tally, .. } => *tally,
-            Course::Ramp(course) => course.here,
+            Course::Ramp(course) => course.tally(),
         }
     }
 
@@ -215,19 +236,59 @@ impl HalfOpen {
     pub(super) const fn share(&self) -> Option<Percent> {
         match &self.course {
             Course::Slots { .. } => None,
-            Course::Ramp(RampCourse { share, .. }) | Course::Shared { share, .. } => Some(*share),
+            Course::Ramp(course) => Some(course.share()),
+            Course::Shared { share, .. } => Some(*share),
         }
     }
 
-    /// When this stay has lasted too long; never before a first trial.
+    /// The most calls in flight, where that is what grows.
+    pub(super) const fn limit(&self) -> Option<u32> {
+        match &self.course {
+            Course::Ramp(course) => course.limit(),
+            _ => None,
+        }
+    }
+
+    /// How many calls of a step have to end well.
+    pub(super) fn needed(&self, config: &CircuitBreakerConfig) -> Option<u32> {
+        match (&self.course, config.recovery.ramp()) {
+            (Course::Ramp(course), Some(ramp)) => Some(course.needed(ramp)),
+            _ => None,
+        }
+    }
+
+    /// When this stay has lasted too long; never before a first trial, nor where a call has ended
+    /// well and only time is missing.
     pub(super) fn deadline(&self, config: &CircuitBreakerConfig) -> Option<Tick> {
-        self.first.map(|first| first.after(config.recovery.max_stay()))
+        let waits = self.next_step().is_some();
+        self.first.filter(|_| !waits).map(|first| first.after(config.recovery.max_stay()))
+    }
+
+    /// Whether a stay that is over proves nothing against the callee: no trial is out that could
+    /// hang, and none has failed. Then it begins anew, with what is known so far; else a callee
+    /// that is well but seldom called would never be found well.
+    ///
+    /// A strategy of the user's may admit nobody at all, so its stay ends in any case.
+    pub(super) fn is_quiet(&self, config: &CircuitBreakerConfig) -> bool {
+        let reopens = config.recovery.on_stay_elapsed() == OnStayElapsed::Reopen;
+        let custom = matches!(self.course, Course::Shared { .. });
+        reopens && !custom && self.in_flight == 0 && self.tally().failures == 0
+    }
+
+    /// The stay counts from the next trial.
+    pub(super) const fn renew(&mut self) {
+        self.first = None;
     }
 
     /// The same stay, begun as long after the beginning of time as it has lasted by now.
     #[cfg(test)]
-    pub(super) fn with_age(&self, now: Tick) -> Self {
-        Self { first: self.first.map(|first| Tick::ZERO.after(now.since(first))), ..self.clone() }
+    pub(super) fn with_age(&self, now: Tick, config: &CircuitBreakerConfig) -> Self {
+        let mut aged = self.clone();
+        aged.first = self.first.map(|first| Tick::ZERO.after(now.since(first)));
+        if let (Course::Ramp(course), Some(ramp)) = (&mut aged.course, config.recovery.ramp()) {
+            course.age(ramp, now);
+        }
+        aged
     }
 
     /// How long a refused caller should wait: a second, or what is left of the stay.
@@ -259,91 +320,5 @@ fn verdict(trials: &Trials, tally: Tally) -> Next {
                 Next::Stay
             }
         }
-    }
-}
-
-// ===== impl RampCourse =====
-
-impl RampCourse {
-    const fn new(ramp: &Ramp) -> Self {
-        Self {
-            share: ramp.base,
-            spread: Spread::new(ramp.base),
-            step: ramp.step,
-            here: Tally { calls: 0, failures: 0, slow: 0 },
-            recent: 0,
-            recent_len: 0,
-        }
-    }
-
-    fn settle(&mut self, ramp: &Ramp, failed: bool, slow: bool, stay: Duration) -> Next {
-        self.here.add(failed, slow);
-        self.recent = (self.recent << 1 | u32::from(failed)) & ((1 << RECENT) - 1);
-        self.recent_len = (self.recent_len + 1).min(RECENT);
-        if failed {
-            return self.relapse(ramp);
-        }
-        let Tally { calls, failures, .. } = self.here;
-        let good = calls - failures >= ramp.successes
-            && !ramp.error_rate.exceeded_by(failures, calls)
-            && stay >= ramp.min_step_time;
-        if !good {
-            return Next::Stay;
-        }
-        let (from, to) = (self.share, self.share.saturating_add(self.step));
-        if ramp.speed == RampSpeed::Adaptive && failures == 0 {
-            self.step = longer(self.step);
-        }
-        self.go_to(to);
-        if to == Percent::FULL { Next::Close } else { Next::Share { from, to } }
-    }
-
-    /// What a failure leads to, judged over the last 20 calls.
-    fn relapse(&mut self, ramp: &Ramp) -> Next {
-        if ramp.speed == RampSpeed::Adaptive {
-            self.step = shorter(self.step);
-        }
-        let (bad, calls) = (self.recent.count_ones(), self.recent_len);
-        let cause = Cause { condition: Condition::RampRelapsed, bad, calls };
-        let too_many = bad >= RECENT_FAILURES;
-        let relapsed = ramp.error_rate.exceeded_by(bad, calls);
-        let at_base = self.share <= ramp.base;
-        let gives_up = at_base || ramp.on_relapse == OnRelapse::Reopen;
-        if too_many || relapsed && gives_up {
-            return Next::Open(cause);
-        }
-        if !relapsed {
-            return Next::Stay;
-        }
-        let (from, to) = (self.share, self.share.saturating_sub(ramp.step).max(ramp.base));
-        self.go_to(to);
-        Next::Share { from, to }
-    }
-
-    fn go_to(&mut self, share: Percent) {
-        self.share = share;
-        self.here = Tally::default();
-    }
-}
-
-const fn longer(step: Percent) -> Percent {
-    let grown = step.as_basis_points() + step.as_basis_points() / 2;
-    if step.as_basis_points() >= LONGEST_STEP.as_basis_points() {
-        step
-    } else if grown < LONGEST_STEP.as_basis_points() {
-        Percent::basis_points(grown)
-    } else {
-        LONGEST_STEP
-    }
-}
-
-const fn shorter(step: Percent) -> Percent {
-    let half = step.as_basis_points() / 2;
-    if step.as_basis_points() <= SHORTEST_STEP.as_basis_points() {
-        step
-    } else if half > SHORTEST_STEP.as_basis_points() {
-        Percent::basis_points(half)
-    } else {
-        SHORTEST_STEP
     }
 }

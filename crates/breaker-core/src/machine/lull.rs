@@ -10,7 +10,6 @@ use crate::outcome::Outcome;
 use crate::state::{State, Transitions};
 use crate::window::Lull;
 
-#[allow(dead_code, reason = "for the shell")]
 impl Machine {
     /// What a plain success does from here, and until when (exclusive) that answer stands; `None`
     /// if time does not change it.
@@ -20,11 +19,12 @@ impl Machine {
         if !self.is_at_rest() || self.custom {
             return (Lull::Matters, None);
         }
-        match self.evidence.lull(&config.trip, self.now) {
-            (Lull::Nothing, _) if config.counts_successes() => (Lull::Adds, None),
+        let (lull, until) = self.tuner_lull(config, self.evidence_lull(config));
+        match lull {
+            Lull::Nothing if config.counts_successes() => (Lull::Adds, until),
             // To take in one by one what could wait is always right.
-            (Lull::Matters, _) => (Lull::Matters, None),
-            answer => answer,
+            Lull::Matters => (Lull::Matters, None),
+            _ => (lull, until),
         }
     }
 
@@ -42,17 +42,22 @@ impl Machine {
         let ticket = self.ticket(Role::Evidence);
         self.advance(config, self.now, done);
         let mut rest = n;
-        // Each of these may open the circuit, and then those that follow are late.
-        while rest > 0 && ticket.generation == self.generation && self.may_trip(config) {
+        // Each of these may open the circuit, and then those that follow are late; or it may be
+        // the one from which on the tuner learns again.
+        while rest > 0
+            && ticket.generation == self.generation
+            && (self.may_trip(config) || self.learns_nothing(config))
+        {
             self.settle(config, ticket, Outcome::Success, None, self.now, done);
             rest -= 1;
         }
         if ticket.generation != self.generation {
             self.late_successes(rest);
         } else if self.state() != State::Disabled {
-            bump_by(&mut self.totals.successes, rest);
-            if matches!(self.phase, Phase::Closed) && self.state() != State::ForcedOpen {
+            bump_by(&mut self.successes, rest);
+            if matches!(self.past.phase, Phase::Closed) && self.state() != State::ForcedOpen {
                 self.evidence.record_successes(rest, self.now);
+                self.learn_successes(rest);
             }
         }
     }
@@ -60,14 +65,19 @@ impl Machine {
     /// Takes in `n` successes of an older generation: they decide nothing.
     pub(crate) fn late_successes(&mut self, n: u32) {
         if self.state() != State::Disabled {
-            bump_by(&mut self.totals.successes, n);
-            bump_by(&mut self.totals.late, n);
+            bump_by(&mut self.successes, n);
+            bump_by(&mut self.past.totals.late, n);
         }
     }
 
     /// Whether a success may open the circuit.
     fn may_trip(&self, config: &CircuitBreakerConfig) -> bool {
-        let judged = matches!(self.phase, Phase::Closed) && !self.custom && self.is_live();
-        judged && self.evidence.lull(&config.trip, self.now).0 == Lull::Matters
+        let judged = matches!(self.past.phase, Phase::Closed) && !self.custom && self.is_live();
+        judged && self.evidence_lull(config).0 == Lull::Matters
+    }
+
+    fn evidence_lull(&self, config: &CircuitBreakerConfig) -> (Lull, Option<Tick>) {
+        let tuned = self.tuned_trip(config);
+        self.evidence.lull(tuned.as_ref().unwrap_or(&config.trip), self.now)
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Forced, HalfOpen, Machine, Phase};
+use super::{Forced, HalfOpen, Learnt, Machine, Phase, Probes};
 use crate::clock::Tick;
 use crate::config::CircuitBreakerConfig;
 use crate::rejected::{Cause, Condition};
@@ -112,19 +112,21 @@ impl Machine {
             State::MetricsOnly if from == State::MetricsOnly => {}
             // The shadow goes on from where the circuit stands; the trials that are out become
             // late, so they must not keep their places.
-            State::MetricsOnly => {
-                if let Phase::HalfOpen(half_open) = &mut self.phase {
-                    *half_open = HalfOpen::new(config, self.custom);
+            State::MetricsOnly => match self.past.phase_mut() {
+                Some(Phase::HalfOpen(half_open)) => {
+                    *half_open = HalfOpen::new(config, self.custom, self.now, false);
                 }
-            }
+                Some(Phase::Open { probes: Some(probes), .. }) => probes.forget_those_out(),
+                Some(Phase::Open { .. } | Phase::Closed) | None => {}
+            },
             State::ForcedOpen | State::ForcedClosed | State::Disabled => {
-                self.phase = Phase::Closed;
-                self.cause = None;
-                self.openings = 0;
+                self.past.phase = Phase::Closed;
+                self.past.cause = None;
+                self.past.openings = 0;
             }
         }
         let until = order.ttl.map(|ttl| self.now.after(ttl));
-        self.forced = Some(Forced { state, until, reason: order.reason });
+        self.past.forced = Some(Forced { state, until, reason: order.reason });
         if from != state {
             self.changed(from, state, Why::Forced, false, self.now, done);
         }
@@ -134,18 +136,20 @@ impl Machine {
     /// Ends an operator's order, if there is one: back to Closed, with empty evidence.
     pub fn release(&mut self, config: &CircuitBreakerConfig, now: Tick, done: &mut Transitions) {
         self.advance(config, now, done);
-        if self.forced.is_some() {
+        if self.past.forced.is_some() {
             self.end_order(Why::Released, self.now, done);
         }
     }
 
-    /// Begins anew: Closed, with empty evidence and a generation of its own.
+    /// Begins anew: Closed, with empty evidence, a generation of its own, and the thresholds of the
+    /// configuration.
     pub fn reset(&mut self, config: &CircuitBreakerConfig, now: Tick, done: &mut Transitions) {
         self.advance(config, now, done);
-        if self.forced.is_some() {
+        self.past.learnt = Learnt::new(config, self.now);
+        if self.past.forced.is_some() {
             self.end_order(Why::Reset, self.now, done);
         } else if self.state() != State::Closed {
-            self.close(Why::Reset, self.now, done);
+            self.close(config, Why::Reset, self.now, done);
         } else {
             // Calls that began before must not fill the new evidence.
             self.generation += 1;
@@ -194,7 +198,8 @@ impl Machine {
     }
 
     /// Takes up what an earlier process knew. An open period is never longer than the longest
-    /// one of the configuration, and one that is over leads to HalfOpen.
+    /// one of the configuration, and one that is over leads to HalfOpen; or to a probe, where
+    /// those are how the circuit recovers.
     ///
     /// # Errors
     /// When the circuit is not closed, or the saved state is an operator's.
@@ -215,15 +220,18 @@ impl Machine {
             return Ok(());
         }
         let cause = Cause { condition: Condition::Restored, bad: 0, calls: 0 };
-        self.openings = saved.openings.saturating_sub(1);
+        self.past.openings = saved.openings.saturating_sub(1);
         self.open(config, cause, None, self.now, done);
         let rest = match to {
             State::Open => saved.remaining.min(config.open_period.longest_wait()),
             _ => Duration::ZERO,
         };
-        if let Phase::Open { since, until, asked } = &mut self.phase {
+        if let Some(Phase::Open { since, until, asked, probes, .. }) = self.past.phase_mut() {
             *until = since.after(rest);
             *asked = rest;
+            if let Some(probes) = probes {
+                probes.first_at(*until);
+            }
         }
         self.advance(config, now, done);
         Ok(())
@@ -242,21 +250,36 @@ impl Machine {
         if old.trip != new.trip {
             self.evidence = self.evidence.reshape(&new.trip);
         }
-        match &mut self.phase {
-            Phase::Closed => {}
-            Phase::Open { since, until, asked } => {
-                if old.open_period != new.open_period {
-                    let period = new.open_period.wait(self.openings, &mut self.chance);
+        if let Some(outages) = self.past.outages_mut() {
+            outages.keep(new);
+        }
+        self.retune(old, new);
+        let openings = self.past.openings;
+        match self.past.phase_mut() {
+            None | Some(Phase::Closed) => {}
+            Some(Phase::Open { since, until, asked, probes, .. }) => {
+                if let Some(rules) = new.recovery.trickle() {
+                    let since = *since;
+                    match probes {
+                        // Sooner, perhaps, but not later.
+                        Some(_) => *until = (*until).min(self.now.after(rules.longest_interval())),
+                        None => {
+                            let (fresh, due) = Probes::new(rules, since, *asked, &mut self.chance);
+                            (*probes, *until) = (Some(fresh), due.max(self.now));
+                        }
+                    }
+                } else if old.open_period != new.open_period || old.recovery.trickle().is_some() {
+                    let period = new.open_period.wait(openings, &mut self.chance);
                     let period = period.max((*asked).min(new.open_period.longest_wait()));
                     // It cannot have ended before it was in force.
                     *until = since.after(period).max(self.now);
                 }
             }
-            Phase::HalfOpen(half_open) if half_open.fits(new, self.custom) => {
+            Some(Phase::HalfOpen(half_open)) if half_open.fits(old, new, self.custom) => {
                 let next = half_open.judge(new);
                 self.follow(new, next, None, done);
             }
-            Phase::HalfOpen(half_open) => {
+            Some(Phase::HalfOpen(half_open)) => {
                 *half_open = half_open.restarted(new, self.custom, self.now);
             }
         }
@@ -275,7 +298,8 @@ impl Machine {
     ) {
         self.reconfigure(old, new, now, done);
         self.custom = custom;
-        if let Phase::HalfOpen(half_open) = &mut self.phase {
+        self.skip_looks(self.now);
+        if let Some(Phase::HalfOpen(half_open)) = self.past.phase_mut() {
             *half_open = half_open.restarted(new, custom, self.now);
         }
     }
@@ -283,11 +307,11 @@ impl Machine {
     // (ForcedOpen | ForcedClosed | Disabled | MetricsOnly) => Closed
     pub(super) fn end_order(&mut self, why: Why, at: Tick, done: &mut Transitions) {
         let from = self.state();
-        self.forced = None;
-        self.phase = Phase::Closed;
+        self.past.forced = None;
+        self.past.phase = Phase::Closed;
         self.evidence.clear();
-        self.openings = 0;
-        self.cause = None;
+        self.past.openings = 0;
+        self.past.cause = None;
         self.changed(from, State::Closed, why, false, at, done);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::half_open::Next;
 use super::{Machine, Phase, Role, Ticket, bump};
 use crate::clock::Tick;
-use crate::config::{CircuitBreakerConfig, OnDrop, Recovery};
+use crate::config::{CircuitBreakerConfig, OnDrop};
 use crate::outcome::{Counted, FailureKind, Outcome};
 use crate::percent::Percent;
 use crate::rejected::{Cause, Condition};
@@ -88,14 +88,14 @@ impl Machine {
         }
         self.advance(config, now, done);
         if self.state() != State::Disabled {
-            bump(&mut self.totals.cancelled, true);
+            bump(&mut self.cancelled, true);
             self.give_back(ticket);
         }
         None
     }
 
     /// Takes in an outcome for which nobody asked admission. In half-open it counts as a trial if
-    /// one is free.
+    /// one is free, and while open as a probe if one is due.
     pub fn record(
         &mut self,
         config: &CircuitBreakerConfig,
@@ -106,19 +106,27 @@ impl Machine {
     ) -> Settled {
         self.advance(config, now, done);
         let now = self.now;
-        let role = match &mut self.phase {
-            Phase::Closed => Role::Evidence,
-            Phase::HalfOpen(half_open) => {
+        let role = match self.past.phase_mut() {
+            None | Some(Phase::Closed) => Role::Evidence,
+            Some(Phase::HalfOpen(half_open)) => {
                 if half_open.admit_recording(config, now) {
                     Role::Trial
                 } else {
                     Role::Bystander
                 }
             }
-            Phase::Open { .. } => Role::Bystander,
+            Some(Phase::Open { .. }) => self.recorded_while_open(config),
         };
         let ticket = self.ticket(role);
         self.settle(config, ticket, outcome, duration, now, done)
+    }
+
+    fn recorded_while_open(&mut self, config: &CircuitBreakerConfig) -> Role {
+        if self.is_probe(config) {
+            return Role::Trial;
+        }
+        self.count_arrivals(1);
+        Role::Bystander
     }
 
     /// Takes in that the callee could not even be made ready: evidence, but never a trial.
@@ -130,7 +138,7 @@ impl Machine {
         done: &mut Transitions,
     ) -> Settled {
         self.advance(config, now, done);
-        let role = match self.phase {
+        let role = match self.past.phase {
             Phase::Closed => Role::Evidence,
             Phase::HalfOpen(_) | Phase::Open { .. } => Role::Bystander,
         };
@@ -157,38 +165,42 @@ impl Machine {
         let cause =
             Cause { condition: Condition::Strategy, bad: tally.failures, calls: tally.calls };
         let now = self.now;
-        match &mut self.phase {
+        match self.past.phase_mut() {
             // Closed => Open, HalfOpen => Open
-            Phase::Closed | Phase::HalfOpen(_) if advice.open => {
+            None | Some(Phase::Closed | Phase::HalfOpen(_)) if advice.open => {
                 self.open(config, cause, None, now, done);
             }
             // HalfOpen => Closed
-            Phase::HalfOpen(_) if advice.close => self.close(Why::Strategy, now, done),
-            Phase::HalfOpen(half_open) => {
+            Some(Phase::HalfOpen(_)) if advice.close => {
+                self.close(config, Why::Strategy, now, done);
+            }
+            Some(Phase::HalfOpen(half_open)) => {
                 if let Next::Share { from, to } = half_open.set_share(advice.share, now) {
                     return Some((from, to));
                 }
             }
-            Phase::Closed | Phase::Open { .. } => {}
+            Some(Phase::Closed | Phase::Open { .. }) | None => {}
         }
         None
     }
 
-    const fn count(&mut self, settled: Settled) {
+    fn count(&mut self, settled: Settled) {
         let Settled { counted, slow, late, .. } = settled;
         match counted {
-            Counted::Success => bump(&mut self.totals.successes, true),
-            Counted::Failure => bump(&mut self.totals.failures, true),
-            Counted::Ignored => bump(&mut self.totals.ignored, true),
+            Counted::Success => bump(&mut self.successes, true),
+            Counted::Failure => bump(&mut self.failures, true),
+            Counted::Ignored => bump(&mut self.past.totals.ignored, true),
         }
         if matches!(counted, Counted::Failure) {
             self.last_failure = Some(self.now);
         }
         if slow {
-            self.last_slow = Some(self.now);
+            self.past.last_slow = Some(self.now);
         }
-        bump(&mut self.totals.slow, slow);
-        bump(&mut self.totals.late, late);
+        if slow || late {
+            bump(&mut self.past.totals.slow, slow);
+            bump(&mut self.past.totals.late, late);
+        }
     }
 
     /// Feeds the evidence or the trials, and draws the consequence.
@@ -202,23 +214,63 @@ impl Machine {
     ) -> Option<(Percent, Percent)> {
         let Settled { counted, slow, .. } = settled;
         let says_something = counted != Counted::Ignored && self.state() != State::ForcedOpen;
-        match (role, &mut self.phase) {
-            (Role::Evidence, Phase::Closed) if says_something => {
+        match (role, self.past.phase_mut()) {
+            (Role::Evidence, None | Some(Phase::Closed)) if says_something => {
                 self.evidence.record(counted == Counted::Failure, slow, self.now);
                 if self.custom || !self.is_live() {
                     return None;
                 }
+                self.learn(config, counted == Counted::Failure);
+                let tuned = self.tuned_trip(config);
+                let trip = tuned.as_ref().unwrap_or(&config.trip);
                 // Closed => Open
-                if let Some(cause) = self.evidence.verdict(&config.trip) {
+                if let Some(cause) = self.evidence.verdict(trip) {
                     self.open(config, cause, retry_after, self.now, done);
                 }
                 None
             }
-            (Role::Trial, Phase::HalfOpen(half_open)) => {
+            (Role::Trial, Some(Phase::HalfOpen(half_open))) => {
                 let next = half_open.settle(config, counted, slow, self.now);
                 self.follow(config, next, retry_after, done)
             }
+            (Role::Trial, Some(Phase::Open { .. })) => {
+                self.end_probe(config, counted, retry_after, done);
+                None
+            }
             _ => None,
+        }
+    }
+
+    /// Ends a probe.
+    fn end_probe(
+        &mut self,
+        config: &CircuitBreakerConfig,
+        counted: Counted,
+        retry_after: Option<Duration>,
+        done: &mut Transitions,
+    ) {
+        let now = self.now;
+        let Some(Phase::Open { since, until, probes: Some(probes), .. }) = self.past.phase_mut()
+        else {
+            return;
+        };
+        match counted {
+            Counted::Ignored => probes.give_back(),
+            Counted::Failure => {
+                probes.fail(*since, now);
+                let asked = retry_after.unwrap_or_default().min(config.open_period.longest_wait());
+                *until = (*until).max(now.after(asked));
+            }
+            // Another configuration, which knows no probes, is in force meanwhile.
+            Counted::Success if config.recovery.trickle().is_none() => probes.give_back(),
+            Counted::Success => {
+                // Open => HalfOpen
+                self.enter_half_open(config, Why::ProbeSucceeded, now, done);
+                if config.recovery.ramp().is_none() && !self.custom {
+                    // HalfOpen => Closed
+                    self.close(config, Why::TrialsSucceeded, now, done);
+                }
+            }
         }
     }
 
@@ -230,14 +282,12 @@ impl Machine {
         retry_after: Option<Duration>,
         done: &mut Transitions,
     ) -> Option<(Percent, Percent)> {
-        let why = match config.recovery {
-            Recovery::Trials(_) => Why::TrialsSucceeded,
-            Recovery::Ramp(_) => Why::RampCompleted,
-        };
+        let by_ramp = config.recovery.ramp().is_some();
+        let why = if by_ramp { Why::RampCompleted } else { Why::TrialsSucceeded };
         match next {
             Next::Stay => {}
             Next::Share { from, to } => return Some((from, to)),
-            Next::Close => self.close(why, self.now, done),
+            Next::Close => self.close(config, why, self.now, done),
             Next::Open(cause) => self.open(config, cause, retry_after, self.now, done),
         }
         None
@@ -247,8 +297,10 @@ impl Machine {
         if ticket.generation != self.generation || ticket.role != Role::Trial {
             return;
         }
-        if let Phase::HalfOpen(half_open) = &mut self.phase {
-            half_open.give_back();
+        match self.past.phase_mut() {
+            Some(Phase::HalfOpen(half_open)) => half_open.give_back(),
+            Some(Phase::Open { probes: Some(probes), .. }) => probes.give_back(),
+            Some(Phase::Open { .. } | Phase::Closed) | None => {}
         }
     }
 }

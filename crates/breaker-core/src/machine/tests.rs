@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::walk::{SECOND, walk};
 use crate::config::{
-    CircuitBreakerConfig, OnRelapse, OnStayElapsed, Ramp, Recovery, Trials, Trip, Window,
+    CircuitBreakerConfig, Cusum, OnRelapse, OnStayElapsed, Ramp, Recovery, Trials, Trickle, Trip,
+    Window,
 };
 use crate::pace::{Jitter, Pace};
 use crate::percent::Percent;
@@ -56,6 +57,13 @@ fn a_window_of_three_calls_and_a_verdict_by_rate() {
 }
 
 #[test]
+fn a_score_that_is_above_its_threshold_after_two_failures() {
+    // A failure adds what a success takes off, so that few scores are possible.
+    let cusum = Cusum::between(Percent::new(20), Percent::new(80)).threshold(2.5);
+    seen("score", 2, &[by(Trials::new(1)).trip(Trip::cusum(cusum))]);
+}
+
+#[test]
 fn a_ramp_of_two_steps() {
     seen("ramp", 2, &[BASE.recovery(Recovery::Ramp(RAMP))]);
 }
@@ -64,6 +72,44 @@ fn a_ramp_of_two_steps() {
 fn a_ramp_that_reopens_at_once() {
     let ramp = RAMP.on_relapse(OnRelapse::Reopen);
     seen("ramp that reopens", 2, &[BASE.recovery(Recovery::Ramp(ramp))]);
+}
+
+/// Two steps, of 0.95 s and 0.05 s.
+const TIMED: Ramp = Ramp::linear(SECOND)
+    .base_share(Percent::new(90))
+    .recovery_error_rate(Percent::ZERO)
+    .on_relapse(OnRelapse::Reopen)
+    .successes(2)
+    .max_stay(STAY);
+
+#[test]
+fn a_ramp_that_time_moves() {
+    seen("ramp by time", 2, &[BASE.recovery(Recovery::Ramp(TIMED))]);
+}
+
+#[test]
+fn a_slow_start_up_to_four_in_flight() {
+    let ramp = Ramp::slow_start(4).recovery_error_rate(Percent::ZERO).max_stay(STAY);
+    seen("slow start", 3, &[BASE.recovery(Recovery::Ramp(ramp))]);
+}
+
+const TRICKLE: Trickle = Trickle::new().intervals(SECOND, SECOND).without_jitter();
+
+#[test]
+fn probes_that_close_at_once() {
+    seen("trickle", 3, &[BASE.recovery(Recovery::Trickle(TRICKLE))]);
+}
+
+#[test]
+fn probes_that_lead_to_a_ramp() {
+    let slow_start = Ramp::slow_start(4).recovery_error_rate(Percent::ZERO).max_stay(STAY);
+    let trickle = TRICKLE.then_ramp(slow_start);
+    seen("trickle, then ramp", 2, &[BASE.recovery(Recovery::Trickle(trickle))]);
+}
+
+#[test]
+fn probes_that_are_replaced_by_trials() {
+    seen("trickle and trials", 2, &[BASE.recovery(Recovery::Trickle(TRICKLE)), by(Trials::new(1))]);
 }
 
 #[test]

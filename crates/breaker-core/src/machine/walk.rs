@@ -6,8 +6,8 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
-use super::{Forced, HalfOpen, Machine, Override, Phase, Role, Ticket};
-use crate::config::{CircuitBreakerConfig, Recovery};
+use super::{Forced, HalfOpen, Machine, Override, Phase, Probes, Role, Ticket};
+use crate::config::CircuitBreakerConfig;
 use crate::outcome::{FailureKind, Outcome};
 use crate::pace::Chance;
 use crate::percent::Spread;
@@ -45,7 +45,7 @@ enum Op {
 /// What tells one world from another, with all times as distances from now.
 #[derive(Eq, Hash, PartialEq)]
 struct Key {
-    rest_of_open: Option<Duration>,
+    rest_of_open: Option<(Duration, Option<Probes>)>,
     half_open: Option<HalfOpen>,
     forced: Option<(State, Option<Duration>)>,
     evidence: Result<Evidence, u32>,
@@ -57,27 +57,31 @@ struct Key {
 }
 
 impl World {
-    fn key(&self, config: usize) -> Key {
+    fn key(&self, config: usize, rules: &CircuitBreakerConfig) -> Key {
         let machine = &self.machine;
         let (mut rest_of_open, mut half_open) = (None, None);
-        match &machine.phase {
+        match &machine.past.phase {
             Phase::Closed => {}
-            Phase::Open { until, .. } => rest_of_open = Some(until.since(machine.now)),
-            Phase::HalfOpen(course) => half_open = Some(course.with_age(machine.now)),
+            Phase::Open { until, probes, .. } => {
+                let mut probes = probes.clone();
+                probes.iter_mut().for_each(|probes| probes.age(machine.now));
+                rest_of_open = Some((until.since(machine.now), probes));
+            }
+            Phase::HalfOpen(course) => half_open = Some(course.with_age(machine.now, rules)),
         }
-        let forced = machine.forced.as_ref().map(|Forced { state, until, .. }| {
+        let forced = machine.past.forced.as_ref().map(|Forced { state, until, .. }| {
             (*state, until.map(|until| until.since(machine.now)))
         });
         // Under orders a streak grows without end; beyond the threshold all are alike.
-        let evidence = match (machine.evidence.tally(), machine.evidence.streak()) {
-            (None, Some(streak)) => Err(streak.min(2)),
-            _ => Ok(machine.evidence.clone()),
+        let evidence = match machine.evidence.lone_streak() {
+            Some(streak) => Err(streak.min(2)),
+            None => Ok(machine.evidence.without_figures()),
         };
         let mut out: Vec<_> = self.out.iter().map(|ticket| self.kind(*ticket)).collect();
         out.sort_unstable();
         // From the second opening on the period is as long as it gets.
-        let openings = machine.openings.min(2);
-        let shares = (machine.enforce, machine.leak);
+        let openings = machine.past.openings.min(2);
+        let shares = (machine.enforce, machine.past.leak);
         Key { rest_of_open, half_open, forced, evidence, openings, shares, out, config }
     }
 
@@ -121,6 +125,9 @@ impl World {
                 match before.state() {
                     State::Closed | State::ForcedClosed | State::Disabled | State::MetricsOnly => {
                         assert!(admitted.is_ok(), "{} refuses", before.state());
+                    }
+                    State::Open if known.is_none() => {
+                        assert!(config.recovery.trickle().is_some() && admitted.is_ok());
                     }
                     State::Open | State::ForcedOpen => {
                         assert!(admitted.is_err(), "{} admits", before.state());
@@ -175,10 +182,11 @@ impl World {
             }
             Op::Other => machine.reconfigure(config, other, now, &mut done),
         }
-        assert_eq!(all_ended(machine.totals) - all_ended(before.totals), ended);
+        assert_eq!(all_ended(machine.totals()) - all_ended(before.totals()), ended);
         let ends = matches!(op, Op::Settle(..) | Op::Cancel(..) | Op::Record(_) | Op::Unready);
-        if ends && before.state() == State::Open {
-            assert_eq!(before.phase, machine.phase, "what ended while open moved it");
+        let probes = |phase: &Phase| matches!(phase, Phase::Open { probes: Some(_), .. });
+        if ends && before.state() == State::Open && !probes(&before.past.phase) {
+            assert_eq!(before.past.phase, machine.past.phase, "what ended while open moved it");
         }
         assert_legal(&before, machine, &done);
         let config = if matches!(op, Op::Other) { other } else { config };
@@ -192,8 +200,8 @@ impl World {
         let trials = self.out.iter().filter(|ticket| self.kind(**ticket) == trial).count();
         let in_flight = self.machine.trials_in_flight();
         assert_eq!(in_flight as usize, trials, "trials in flight, and tickets that are out");
-        let Recovery::Trials(rules) = config.recovery else { return };
-        let Phase::HalfOpen(half_open) = &self.machine.phase else { return };
+        let Some(rules) = config.recovery.trials() else { return };
+        let Phase::HalfOpen(half_open) = &self.machine.past.phase else { return };
         // Fewer may be permitted than are out already; but none is added then.
         let taken = in_flight + half_open.tally().calls;
         let anew = before.generation != self.machine.generation;
@@ -205,7 +213,8 @@ impl World {
     fn assert_heals(&self, config: &CircuitBreakerConfig) {
         let (mut machine, mut done) = (self.machine.clone(), Transitions::new());
         machine.release(config, machine.now, &mut done);
-        for _ in 0..32 {
+        // As long as the longest stay there is, and the recovery after it.
+        for _ in 0..80 {
             if machine.state() == State::Closed {
                 return;
             }
@@ -217,7 +226,7 @@ impl World {
                 }
             }
         }
-        panic!("did not close in 32 s: {:?}", machine.phase);
+        panic!("did not close in 80 s: {:?}", machine.past.phase);
     }
 }
 
@@ -237,13 +246,15 @@ fn assert_no_need_to_look(
 
 fn assert_legal(before: &Machine, after: &Machine, done: &Transitions) {
     use State::{Closed, HalfOpen, Open};
-    let (mut state, mut shadow) = (before.state(), before.phase.state());
+    let (mut state, mut shadow) = (before.state(), before.past.phase.state());
     let mut generation = before.generation;
     for step in done.iter() {
         let (from, to) = (step.from, step.to);
         let legal = match step.why {
             Why::Tripped(_) => matches!((from, to), (Closed | HalfOpen, Open)),
-            Why::OpenPeriodElapsed | Why::AttemptReset => (from, to) == (Open, HalfOpen),
+            Why::OpenPeriodElapsed | Why::AttemptReset | Why::ProbeSucceeded => {
+                (from, to) == (Open, HalfOpen)
+            }
             Why::TrialsSucceeded | Why::RampCompleted | Why::StayElapsed => {
                 (from, to) == (HalfOpen, Closed)
             }
@@ -274,7 +285,7 @@ pub(super) fn walk(configs: &[CircuitBreakerConfig], most_out: usize) -> usize {
     let most_out = most_out + usize::from(deep);
     let machine = Machine::new(&configs[0], Chance::seeded(1));
     let start = World { machine, out: Vec::new() };
-    let mut seen = HashSet::from([start.key(0)]);
+    let mut seen = HashSet::from([start.key(0, &configs[0])]);
     let mut open = VecDeque::from([(start, 0)]);
     while let Some((world, index)) = open.pop_front() {
         let (config, other) = (&configs[index], &configs[(index + 1) % configs.len()]);
@@ -282,7 +293,7 @@ pub(super) fn walk(configs: &[CircuitBreakerConfig], most_out: usize) -> usize {
         for op in world.ops(most_out, configs.len()) {
             let next = world.after(op, config, other);
             let index = if matches!(op, Op::Other) { (index + 1) % configs.len() } else { index };
-            if seen.insert(next.key(index)) {
+            if seen.insert(next.key(index, &configs[index])) {
                 open.push_back((next, index));
             }
         }

@@ -40,7 +40,7 @@ impl Arena {
         }
         self.locked(|slots| {
             slots.free.pop().unwrap_or_else(|| {
-                let slot: &'static Slot = Box::leak(Box::new(Slot::vacant(slots.all.len())));
+                let slot: &'static Slot = Box::leak(Box::new(Slot::vacant(slots.all.len() as u32)));
                 slots.all.push(slot);
                 slot
             })

@@ -11,8 +11,8 @@ use crate::sync::{AtomicU32, Mutex, Ordering, lock};
 /// Clock, observers and history of a family of circuits.
 pub(crate) struct Surroundings {
     pub(crate) clock: Arc<dyn Clock>,
-    /// Where the clock is the machine's own: when it began, in nanoseconds of the process.
-    pub(super) origin: Option<u64>,
+    /// Whether that is the machine's own, which nobody need be asked for.
+    pub(super) own_clock: bool,
     observers: Mutex<Observers>,
     pub(crate) history: Arc<History>,
     /// Whether there are observers at all, so that nobody takes a lock to find none.
@@ -21,10 +21,9 @@ pub(crate) struct Surroundings {
 
 impl Surroundings {
     pub(crate) fn new(clock: impl Clock + 'static) -> Self {
-        let origin = crate::clock::origin_of(&clock);
         Self {
+            own_clock: crate::clock::is_monotonic(&clock),
             clock: Arc::new(clock),
-            origin,
             observers: Mutex::new(Observers::default()),
             history: Arc::new(History::new()),
             observed: AtomicU32::new(0),

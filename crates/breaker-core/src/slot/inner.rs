@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::around::Surroundings;
 use super::license::{License, Pending, next_epoch};
 use super::local::Table;
-use crate::config::{CircuitBreakerConfig, Recovery};
+use crate::config::{CircuitBreakerConfig, Ramp};
 use crate::explain::{RampPhase, Snapshot};
 use crate::machine::{Machine, Ticket};
 use crate::observe::EventKind;
@@ -23,10 +23,9 @@ pub(crate) struct Inner {
     pub(super) era: Era,
     /// Where threads note what is still to be taken in. It belongs to the slot: threads do not
     /// know when a circuit ends.
-    claims: Vec<Claim>,
+    claims: Claims,
     /// Handles that were cloned less those that were dropped, as far as no thread has noted it.
     handles: i64,
-    pub(super) orphaned: bool,
 }
 
 /// One circuit.
@@ -56,10 +55,18 @@ pub(super) struct Era {
     pub(super) first: u64,
     /// The first epoch of the present generation: older ones of the circuit are late.
     pub(super) start: u64,
-    /// The epoch in force.
-    pub(super) present: u64,
     /// The generation of the machine when that was found out.
     pub(super) generation: u64,
+}
+
+/// A list that takes no memory as long as it is empty, as it is for nearly all circuits of a large
+/// family.
+#[derive(Default)]
+struct Claims(Option<Box<ClaimList>>);
+
+#[derive(Default)]
+struct ClaimList {
+    list: Vec<Claim>,
 }
 
 #[cfg_attr(test, derive(Clone))]
@@ -76,7 +83,7 @@ impl Inner {
     /// In whatever order they are taken in: successes of one epoch are all alike, and none of
     /// them can change the state, or it would not have been noted but taken in at once.
     pub(super) fn fold(&mut self, place: usize, done: &mut Transitions) {
-        for claim in &mut self.claims {
+        for claim in self.claims.iter_mut() {
             let (kind, count) = match claim {
                 Claim::Left { kind, count } => (*kind, std::mem::take(count)),
                 Claim::Table { table, folded } => {
@@ -188,20 +195,15 @@ impl Inner {
     pub(super) fn folded(&self, place: usize) -> Option<(Machine, CircuitBreakerConfig)> {
         let core = self.core.as_ref()?;
         let (machine, config) = (core.machine.clone(), core.config.clone());
-        let Era { first, start, present, generation } = self.era;
+        let Era { first, start, generation } = self.era;
         let mut copy = Self {
             core: Some(Core::new(machine, config, core.around.clone(), None)),
-            era: Era { first, start, present, generation },
-            claims: self.claims.clone(),
+            era: Era { first, start, generation },
             ..Self::default()
         };
+        self.claims.iter().for_each(|claim| copy.claims.push(claim.clone()));
         copy.fold(place, &mut Transitions::new());
         copy.core.map(|core| (core.machine, *core.config))
-    }
-
-    /// The epoch in force.
-    pub(super) const fn epoch(&self) -> u64 {
-        self.era.present
     }
 }
 
@@ -211,6 +213,26 @@ const fn cloned(noted: u64) -> i64 {
 
 const fn dropped(noted: u64) -> i64 {
     (noted & 0xFFFF_FFFF) as i64
+}
+
+impl Claims {
+    fn push(&mut self, claim: Claim) {
+        self.0.get_or_insert_default().list.push(claim);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Claim> {
+        self.0.iter().flat_map(|claims| &claims.list)
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Claim> {
+        self.0.iter_mut().flat_map(|claims| &mut claims.list)
+    }
+
+    fn retain(&mut self, keep: impl FnMut(&Claim) -> bool) {
+        if let Some(claims) = &mut self.0 {
+            claims.list.retain(keep);
+        }
+    }
 }
 
 impl Claim {
@@ -228,28 +250,24 @@ impl Table {
 // ===== impl Era =====
 
 impl Era {
-    /// Another circuit lives here from now on.
+    /// Another circuit lives here, whose license is still to be issued.
     pub(super) fn begin(&mut self, machine: &Machine) {
-        let epoch = next_epoch();
-        let generation = machine.generation();
-        let first = if planted("stranger-known") { 0 } else { epoch };
-        *self = Self { first, start: epoch, present: epoch, generation };
+        // Before any epoch that it will have, and after all that were given out.
+        let first = next_epoch();
+        let start = first;
+        let first = if planted("stranger-known") { 0 } else { first };
+        *self = Self { first, start, generation: machine.generation() };
     }
 
-    /// Whether the generation has changed; from now on what is out is late.
-    pub(super) fn follow(&mut self, machine: &Machine) -> bool {
-        let changed = self.generation != machine.generation();
-        if changed {
-            self.renew();
-            self.start = self.present;
-            self.generation = machine.generation();
-        }
-        changed
+    /// Whether the generation is another one by now.
+    pub(super) fn has_changed(&self, machine: &Machine) -> bool {
+        self.generation != machine.generation()
     }
 
-    /// What was told without the lock is different from now on.
-    pub(super) fn renew(&mut self) {
-        self.present = next_epoch();
+    /// From this epoch on it is another generation; what is out is late.
+    pub(super) fn follow(&mut self, machine: &Machine, epoch: u64) {
+        self.start = epoch;
+        self.generation = machine.generation();
     }
 }
 
@@ -271,7 +289,8 @@ impl Core {
         }
         let late = kind.epoch() < era.start || self.machine.generation() != era.generation;
         match (kind.is_refusals(), late) {
-            (true, _) => self.machine.refuse_many(u64::from(count), late),
+            (true, true) => self.machine.refused_before(u64::from(count)),
+            (true, false) => self.machine.refuse_many(u64::from(count)),
             (false, true) => self.machine.late_successes(count),
             (false, false) => self.machine.settle_successes(&self.config, count, done),
         }
@@ -344,15 +363,16 @@ impl Core {
     /// Notes that the admitted share changed, as it did in a step just now.
     pub(crate) fn note_share(&self, share: Option<(Percent, Percent)>, news: &mut super::News) {
         let Some((from, to)) = share else { return };
-        let base = match self.config.recovery {
-            Recovery::Ramp(ramp) => ramp.base_percent(),
-            Recovery::Trials(_) => Percent::ZERO,
-        };
-        news.push(if to < from {
+        news.push(self.share_moved(from, to));
+    }
+
+    pub(super) fn share_moved(&self, from: Percent, to: Percent) -> EventKind {
+        let base = self.config.recovery.ramp().map_or(Percent::ZERO, Ramp::base_percent);
+        if to < from {
             EventKind::RampRelapsed { from, to }
         } else {
             EventKind::RampStep { from, to, phase: RampPhase::of(to, base) }
-        });
+        }
     }
 
     fn own(&mut self) -> &mut Own {

@@ -70,7 +70,7 @@ impl License {
         !self.has(Self::AT_REST) || self.has(Self::SLOW | Self::CUSTOM | Self::OBSERVED)
     }
 
-    pub(super) const fn epoch(self) -> u64 {
+    pub(crate) const fn epoch(self) -> u64 {
         self.0 >> SHIFT
     }
 

@@ -14,6 +14,7 @@ use std::ptr;
 
 use super::Slot;
 use super::license::{License, Pending};
+use crate::clock::Moment;
 use crate::planted::planted;
 use crate::sync::{AtomicU64, Ordering};
 
@@ -45,8 +46,22 @@ const FULL: u64 = 1 << 63 | 1 << 31;
 pub(crate) struct Local {
     table: &'static Table,
     owners: [Cell<Option<&'static Slot>>; PLACES],
+    /// Until when successes may be noted, where that depends on the time.
+    until: [Cell<Option<Moment>>; PLACES],
     knocks: Cell<u8>,
+    seen: [Cell<Seen>; SEEN],
 }
+
+/// Where the circuit of a key was found last, and the epoch in which it admitted.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    hash: u64,
+    epoch: u64,
+    slot: Option<&'static Slot>,
+}
+
+/// How many keys a thread remembers.
+const SEEN: usize = 128;
 
 impl Table {
     pub(super) fn new() -> Self {
@@ -62,7 +77,9 @@ impl Table {
 impl Local {
     pub(super) fn new(table: &'static Table) -> Self {
         let owners = std::array::from_fn(|_| Cell::new(None));
-        Self { table, owners, knocks: Cell::new(0) }
+        let until = std::array::from_fn(|_| Cell::new(None));
+        let seen = std::array::from_fn(|_| Cell::default());
+        Self { table, owners, until, knocks: Cell::new(0), seen }
     }
 
     pub(super) const fn table(&self) -> &'static Table {
@@ -72,7 +89,7 @@ impl Local {
     /// The place of this circuit, if it has one here.
     #[inline]
     fn place_of(&self, slot: &Slot) -> Option<&'static Place> {
-        let place = slot.place % PLACES;
+        let place = slot.place();
         match self.owners[place].get() {
             Some(owner) if ptr::eq(owner, slot) => Some(&self.table.0[place]),
             _ => None,
@@ -82,10 +99,19 @@ impl Local {
     /// Notes a plain success under `license`; `false` where the lock has to be taken for it.
     #[inline]
     pub(super) fn success(&self, slot: &Slot, license: License) -> bool {
+        let until = &self.until[slot.place()];
         self.note(slot, |pending| {
             let any = planted("epoch-unseen") && pending.count() > 0;
-            pending.success(if any { License(pending.kind()) } else { license })
+            let more = pending.success(if any { License(pending.kind()) } else { license })?;
+            let in_time =
+                !license.has(License::UNTIL) || until.get()?.is_to_come() || planted("end-unseen");
+            in_time.then_some(if license.has(License::IDLE) { pending } else { more })
         })
+    }
+
+    /// Notes until when successes may be noted about this circuit, which has a place here.
+    pub(super) fn set_until(&self, slot: &Slot, until: Option<Moment>) {
+        self.until[slot.place()].set(until);
     }
 
     /// Notes a refusal under `license`; `false` where the lock has to be taken for it.
@@ -127,9 +153,24 @@ impl Local {
         true
     }
 
+    /// The circuit of the key with this hash, and the permit that it gives, if it admits as it did
+    /// when it was remembered. An epoch belongs to one circuit, so none that has ended is found.
+    #[inline]
+    pub(super) fn seen(&self, hash: u64) -> Option<(&'static Slot, u64)> {
+        let seen = self.seen[hash as usize % SEEN].get();
+        let slot = seen.slot.filter(|_| seen.hash == hash)?;
+        let permit = slot.admit_at_once()?;
+        (permit == seen.epoch).then_some((slot, permit))
+    }
+
+    /// Remembers where a key was found, and the permit that it got.
+    pub(super) fn remember(&self, hash: u64, slot: &'static Slot, epoch: u64) {
+        self.seen[hash as usize % SEEN].set(Seen { hash, epoch, slot: Some(slot) });
+    }
+
     /// Gives the circuit a place here, unless another has a better claim to it.
     pub(super) fn seat(&self, slot: &'static Slot) -> bool {
-        let owner = &self.owners[slot.place % PLACES];
+        let owner = &self.owners[slot.place()];
         match owner.get() {
             Some(present) if ptr::eq(present, slot) => return true,
             Some(present) => {

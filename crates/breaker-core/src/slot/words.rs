@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::inner::{Core, Inner};
-use super::license::License;
+use super::license::{License, next_epoch};
 use super::names;
-use crate::clock::{self, Tick};
-use crate::machine::{Lull, Standing};
+use crate::clock::{self, Moment, Tick};
+use crate::machine::{Lull, Shut};
 use crate::name::Name;
 use crate::planted::planted;
 use crate::rejected::{Cause, Condition, Reason, Rejected};
@@ -22,10 +22,9 @@ use crate::sync::{AtomicU64, Ordering, fence};
 pub(super) struct Words {
     license: AtomicU64,
     until: AtomicU64,
-    retry_at: AtomicU64,
-    slow_after: AtomicU64,
-    /// When the clock began, in nanoseconds of the process.
-    origin: AtomicU64,
+    /// Where all are refused: the moment that refusals point to. Else the duration from which on
+    /// a call is slow.
+    limit: AtomicU64,
     /// Name, reason and condition.
     why: AtomicU64,
     /// Bad calls in the upper half, calls in the lower one.
@@ -36,9 +35,7 @@ pub(super) struct Words {
 struct Shown {
     flags: u64,
     until: u64,
-    retry_at: u64,
-    slow_after: u64,
-    origin: u64,
+    limit: u64,
     why: u64,
     evidence: u64,
 }
@@ -56,6 +53,12 @@ impl Words {
         Tick::from_nanos(self.until.load(Ordering::Relaxed))
     }
 
+    /// The same moment as `tick`, where the clock is the machine's own.
+    pub(super) fn moment(&self, license: License, tick: Tick) -> Option<Moment> {
+        let now = self.own_clock(license)?;
+        Moment::after(tick.since(now))
+    }
+
     /// Whether what was read since the license was is what it refers to.
     pub(super) fn still(&self, license: License) -> bool {
         fence(Ordering::Acquire);
@@ -63,15 +66,12 @@ impl Words {
     }
 
     pub(super) fn slow_after(&self) -> Duration {
-        Duration::from_nanos(self.slow_after.load(Ordering::Relaxed))
+        Duration::from_nanos(self.limit.load(Ordering::Relaxed))
     }
 
     /// The present moment, where the clock is the machine's own.
     pub(super) fn own_clock(&self, license: License) -> Option<Tick> {
-        license.has(License::CLOCK).then(|| {
-            let origin = self.origin.load(Ordering::Relaxed);
-            Tick::from_nanos(clock::nanos_of_process().saturating_sub(origin))
-        })
+        license.has(License::CLOCK).then(clock::monotonic_now)
     }
 
     /// The refusal that every arrival gets just now; `Err` where only the lock tells.
@@ -96,29 +96,30 @@ impl Words {
         Shown {
             flags,
             until: read(&self.until),
-            retry_at: read(&self.retry_at),
-            slow_after: read(&self.slow_after),
-            origin: read(&self.origin),
+            limit: read(&self.limit),
             why: read(&self.why),
             evidence: read(&self.evidence),
         }
     }
 
     /// Issues the license that follows from the machine's state.
-    pub(super) fn publish(&self, inner: &mut Inner) {
+    pub(super) fn publish(&self, inner: &mut Inner, orphaned: bool) {
         let Some(core) = &inner.core else { return };
         let before = self.read(0);
-        let shown = Shown::of(core, inner.orphaned, before);
+        let shown = Shown::of(core, orphaned, before);
+        let present = License(self.license.load(Ordering::Relaxed));
         // A refusal is told with its end, and with no other.
-        let refuses = (self.license().0 | shown.flags) & License::REFUSES != 0;
+        let refuses = (present.0 | shown.flags) & License::REFUSES != 0;
         let refuses = refuses && !planted("end-moves-on");
         let moved_on = Shown { until: before.until, flags: 0, ..shown } == before
             && (before.until == shown.until || before.until < shown.until && !refuses);
-        let changed = inner.era.follow(&core.machine);
+        let changed = inner.era.has_changed(&core.machine);
+        let goes_on = moved_on && !changed && present != License::NONE;
+        let epoch = if goes_on { present.epoch() } else { next_epoch() };
+        if changed {
+            inner.era.follow(&core.machine, epoch);
+        }
         if !moved_on {
-            if !changed {
-                inner.era.renew();
-            }
             if !planted("license-stays") {
                 // Who drops the last handle meanwhile must know that it may be.
                 let nothing = License::NONE.0 | shown.flags & License::ORPHANED;
@@ -129,8 +130,8 @@ impl Words {
         } else if shown.until != before.until {
             self.until.store(shown.until, Ordering::Relaxed);
         }
-        let license = License::new(inner.era.present, shown.flags);
-        if self.license.load(Ordering::Relaxed) != license.0 {
+        let license = License::new(epoch, shown.flags);
+        if !moved_on || present != license {
             self.license.store(license.0, Ordering::Release);
         }
     }
@@ -143,9 +144,7 @@ impl Words {
     fn write(&self, shown: &Shown) {
         let write = |word: &AtomicU64, value| word.store(value, Ordering::Relaxed);
         write(&self.until, shown.until);
-        write(&self.retry_at, shown.retry_at);
-        write(&self.slow_after, shown.slow_after);
-        write(&self.origin, shown.origin);
+        write(&self.limit, shown.limit);
         write(&self.why, shown.why);
         write(&self.evidence, shown.evidence);
     }
@@ -167,13 +166,12 @@ impl Shown {
                 | flag(at_rest && !observed && !gated, License::ADMITS)
                 | flag(config.judges_slow_calls(), License::SLOW)
                 | flag(config.judges_by_time(), License::BY_TIME)
-                | flag(core.around.origin.is_some(), License::CLOCK)
+                | flag(core.around.own_clock, License::CLOCK)
                 | flag(observed, License::OBSERVED)
                 | flag(custom, License::CUSTOM)
                 | flag(gated, License::GATED)
                 | flag(orphaned, License::ORPHANED),
-            slow_after: clock::saturating_nanos(config.slow_call_duration),
-            origin: core.around.origin.unwrap_or(0),
+            limit: clock::saturating_nanos(config.slow_call_duration),
             ..before
         };
         if at_rest && !observed && !custom {
@@ -198,12 +196,12 @@ impl Shown {
     }
 
     fn refuse(&mut self, core: &Core) {
-        let Some(standing) = core.machine.standing(&core.config) else { return };
+        let Some(shut) = core.machine.open_until(&core.config) else { return };
         let Some(name) = self.number_of(&core.config.name) else { return };
-        let Standing { until, retry_at, reason, cause } = standing;
+        let Shut { until, retry_at, reason, cause } = shut;
         self.flags |= License::REFUSES;
         self.until = until.as_nanos();
-        self.retry_at = retry_at.map_or(NEVER, Tick::as_nanos);
+        self.limit = retry_at.map_or(NEVER, Tick::as_nanos);
         let condition = cause.map_or(0, |cause| cause.condition as u64 + 1);
         let forced = u64::from(reason == Reason::ForcedOpen);
         self.why = u64::from(name) << 16 | condition << 8 | forced;
@@ -222,8 +220,8 @@ impl Shown {
         let name = names::name_of((self.why >> 16) as u32)?;
         let reason = if self.why & 1 != 0 { Reason::ForcedOpen } else { Reason::Open };
         let mut rejected = Rejected::new(*name, reason);
-        if self.retry_at != NEVER {
-            let retry_at = Tick::from_nanos(self.retry_at);
+        if self.limit != NEVER {
+            let retry_at = Tick::from_nanos(self.limit);
             rejected = rejected.with_retry_after(retry_at.since(now));
         }
         match (self.why >> 8 & 0xFF) as usize {

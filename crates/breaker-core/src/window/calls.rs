@@ -47,9 +47,13 @@ impl CallWindow {
             self.tally.calls = self.size;
             return;
         }
-        let to_the_end = n.min(self.size - self.next);
-        self.erase(self.next, to_the_end);
-        self.erase(0, n - to_the_end);
+        for (word, mask) in places(self.size, self.next, n) {
+            // What is empty is good already.
+            self.tally.failures -= (self.failed[word] & mask).count_ones();
+            self.tally.slow -= (self.slow[word] & mask).count_ones();
+            self.failed[word] &= !mask;
+            self.slow[word] &= !mask;
+        }
         self.tally.calls = (self.tally.calls + n).min(self.size);
         self.next = (self.next + n) % self.size;
         self.normalise();
@@ -68,19 +72,20 @@ impl CallWindow {
         }
     }
 
-    /// Makes the `n` places from `from` on good calls; places that are empty are good already.
-    fn erase(&mut self, from: u32, n: u32) {
-        let (mut at, end) = (from, from + n);
-        while at < end {
-            let (word, bit) = ((at / 64) as usize, at % 64);
-            let here = (64 - bit).min(end - at);
-            let mask = u64::MAX >> (64 - here) << bit;
-            self.tally.failures -= (self.failed[word] & mask).count_ones();
-            self.tally.slow -= (self.slow[word] & mask).count_ones();
-            self.failed[word] &= !mask;
-            self.slow[word] &= !mask;
-            at += here;
-        }
+    #[cfg(test)]
+    pub(super) fn bits(&self) -> [&[u64]; 2] {
+        [&self.failed, &self.slow]
+    }
+
+    /// The older and the newer half of the calls; the middle one of an odd number is in neither.
+    pub(super) fn halves(&self) -> [Tally; 2] {
+        let (held, half) = (self.tally.calls, self.tally.calls / 2);
+        let oldest = if held == self.size { self.next } else { 0 };
+        [oldest, oldest + held - half].map(|from| Tally {
+            calls: half,
+            failures: count(&self.failed, places(self.size, from % self.size, half)),
+            slow: count(&self.slow, places(self.size, from % self.size, half)),
+        })
     }
 
     pub(super) fn clear(&mut self) {
@@ -108,4 +113,23 @@ const fn set(word: &mut u64, bit: u64, on: bool) {
     } else {
         *word &= !bit;
     }
+}
+
+fn count(bits: &[u64], places: impl Iterator<Item = (usize, u64)>) -> u32 {
+    places.map(|(word, mask)| (bits[word] & mask).count_ones()).sum()
+}
+
+/// The `n` places from `from` on, round a ring of `size`: words, and which of their bits.
+fn places(size: u32, from: u32, n: u32) -> impl Iterator<Item = (usize, u64)> {
+    let (mut at, mut left) = (from, n);
+    std::iter::from_fn(move || {
+        if left == 0 {
+            return None;
+        }
+        let (word, bit) = ((at / 64) as usize, at % 64);
+        let here = (64 - bit).min(size - at).min(left);
+        at = (at + here) % size;
+        left -= here;
+        Some((word, u64::MAX >> (64 - here) << bit))
+    })
 }

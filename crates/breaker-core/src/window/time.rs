@@ -53,6 +53,29 @@ impl TimeWindow {
         self.sum.calls += n;
     }
 
+    #[cfg(test)]
+    pub(super) fn buckets(&self) -> &[Tally] {
+        &self.buckets
+    }
+
+    /// The calls of the older and of the newer half of the period; the middle bucket of an odd
+    /// number is in neither.
+    pub(super) fn halves(&self) -> [Tally; 2] {
+        let len = self.buckets.len() as u64;
+        let sum = |youngest: u64| {
+            let mut sum = Tally::default();
+            for age in youngest..youngest + len / 2 {
+                // Before the beginning of time there is nothing.
+                let number = self.newest.checked_sub(age);
+                sum.merge(
+                    number.map_or(Tally::default(), |number| self.buckets[(number % len) as usize]),
+                );
+            }
+            sum
+        };
+        [sum(len - len / 2), sum(0)]
+    }
+
     /// The end of the bucket that `now` lies in: from then on calls may have left the window.
     pub(super) const fn end_of_bucket(&self, now: Tick) -> Tick {
         let next = now.as_nanos() / self.width + 1;

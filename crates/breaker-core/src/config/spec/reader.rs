@@ -51,7 +51,8 @@ impl<'v> Reader<'v> {
         allowed: &str,
         fix: &str,
     ) {
-        if self.errors.iter().any(|error| others.contains(&error.path.as_str())) {
+        let wrong = |path: &str| path == field || others.contains(&path);
+        if self.errors.iter().any(|error| wrong(&error.path)) {
             return;
         }
         let value = self.find(field).map_or_else(|| "(default)".to_owned(), Value::to_string);
@@ -195,6 +196,24 @@ impl<'v> Reader<'v> {
         };
         let allowed = format!("a list of 1..={most} durations in 1ms..=1 day");
         self.or_wrong(waits, field, value, &allowed, "write a list such as [\"1s\", \"5s\"]")
+    }
+
+    /// A list of rising shares.
+    pub(super) fn shares(&mut self, field: &'static str, most: usize) -> Option<Vec<Percent>> {
+        let value = self.take(field)?;
+        let shares: Option<Vec<_>> = match value {
+            Value::List(entries) if (1..=most).contains(&entries.len()) => entries
+                .iter()
+                .map(|entry| as_float(entry).and_then(Percent::from_fraction))
+                .collect(),
+            _ => None,
+        };
+        let rising = |shares: &Vec<Percent>| {
+            shares[0] > Percent::ZERO && shares.windows(2).all(|pair| pair[0] < pair[1])
+        };
+        let shares = shares.filter(rising);
+        let allowed = format!("a list of 1..={most} rising fractions in 0..=1, without 0");
+        self.or_wrong(shares, field, value, &allowed, "write a list such as [0.1, 0.25, 0.5, 1]")
     }
 
     pub(super) fn choice<T: Copy>(

@@ -2,10 +2,16 @@
 
 use super::SECOND;
 use super::reader::Reader;
-use crate::config::{Span, Trip, TripOn, Window, WindowRule};
+use crate::config::{Cusum, Span, Trip, TripOn, Window, WindowRule};
 
-const TRIP_FIELDS: [&str; 5] =
-    ["consecutive_failures", "failure_count", "failure_rate", "slow_call_rate", "success_average"];
+const TRIP_FIELDS: [&str; 6] = [
+    "consecutive_failures",
+    "failure_count",
+    "failure_rate",
+    "slow_call_rate",
+    "success_average",
+    "cusum",
+];
 
 /// When the circuit opens.
 pub(super) fn trip(r: &mut Reader<'_>, default: &Trip) -> Trip {
@@ -16,14 +22,15 @@ pub(super) fn trip(r: &mut Reader<'_>, default: &Trip) -> Trip {
     let streak = r.threshold("consecutive_failures", 1, Trip::MAX_CONSECUTIVE, streak);
     let windowed = windowed(r, default.first_rule().copied());
     let average = average(r);
-    let joined = [streak.map(TripOn::Consecutive), windowed.map(TripOn::Window), average];
+    let score = cusum(r).map(TripOn::Score);
+    let joined = [streak.map(TripOn::Consecutive), windowed.map(TripOn::Window), average, score];
     Trip::from_conditions(joined).unwrap_or_else(|| {
         r.contradiction(
             "consecutive_failures",
             &TRIP_FIELDS,
             "on, or another trip condition set: the circuit could never open",
-            "set consecutive_failures, failure_rate, failure_count, slow_call_rate or \
-             success_average",
+            "set consecutive_failures, failure_rate, failure_count, slow_call_rate, \
+             success_average or cusum",
         );
         *default
     })
@@ -79,6 +86,43 @@ fn average(r: &mut Reader<'_>) -> Option<TripOn> {
         );
     }
     average.map(|threshold| TripOn::Average { threshold, calls })
+}
+
+fn cusum(r: &mut Reader<'_>) -> Option<Cusum> {
+    const PRESETS: [(&str, Option<Cusum>); 4] = [
+        ("off", None),
+        ("hard", Some(Cusum::hard())),
+        ("classic", Some(Cusum::classic())),
+        ("early_warning", Some(Cusum::early_warning())),
+    ];
+    let preset = r.choice("cusum", &PRESETS).flatten();
+    let healthy = r.share_within("cusum_healthy_rate", 1, 9_999);
+    let failing = r.share_within("cusum_failing_rate", 1, 9_999);
+    let threshold = r.factor("cusum_threshold", Cusum::MIN_THRESHOLD, Cusum::MAX_THRESHOLD);
+    let Some(preset) = preset else {
+        for field in ["cusum_healthy_rate", "cusum_failing_rate", "cusum_threshold"] {
+            if r.is_set(field) {
+                let fix = "set cusum to a preset that it changes, or remove it";
+                r.contradiction(field, &["cusum"], "absent without cusum", fix);
+            }
+        }
+        return None;
+    };
+    let healthy = healthy.unwrap_or(preset.healthy);
+    let failing = failing.unwrap_or(preset.failing);
+    if healthy >= failing {
+        let [low, high] = ["cusum_healthy_rate", "cusum_failing_rate"];
+        let field = if r.is_set(low) { low } else { high };
+        r.contradiction(
+            field,
+            &[low, high],
+            &format!("cusum_healthy_rate ({healthy}) below cusum_failing_rate ({failing})"),
+            "lower cusum_healthy_rate or raise cusum_failing_rate",
+        );
+        return Some(preset);
+    }
+    let cusum = Cusum::between(healthy, failing);
+    Some(threshold.map_or(cusum, |threshold| cusum.threshold(threshold)))
 }
 
 fn window(r: &mut Reader<'_>, default: Option<Window>) -> Window {

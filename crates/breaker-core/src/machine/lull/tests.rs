@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Trip, Window};
+use crate::config::{Cusum, Trip, Tuner, Window};
 use crate::machine::Override;
 use crate::outcome::FailureKind;
 use crate::pace::Chance;
@@ -47,7 +47,16 @@ fn condition() -> impl Strategy<Value = Trip> {
             crate::config::Span::Time { .. } => Trip::failure_count(count, window),
         }),
         (rate, 1..=30_u32).prop_map(|(rate, calls)| Trip::success_average(rate, calls)),
+        (1..9_999_u16, any::<u16>(), 1..=120_u32).prop_map(|(low, high, h)| {
+            let high = low + 1 + high % (9_999 - low);
+            let rates = [low, high].map(Percent::basis_points);
+            Trip::cusum(Cusum::between(rates[0], rates[1]).threshold(f64::from(h) / 10.0))
+        }),
     ]
+}
+
+fn tuner() -> impl Strategy<Value = Tuner> {
+    prop::sample::select(&[Tuner::Off, Tuner::Suggest, Tuner::Apply][..])
 }
 
 fn trip() -> impl Strategy<Value = Trip> {
@@ -59,7 +68,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         8 => (prop::bool::weighted(0.3), prop::bool::weighted(0.2)).prop_map(call),
         3 => (1..=250_u32).prop_map(Op::Successes),
-        3 => (0..=3_000_u64).prop_map(Op::Wait),
+        3 => prop_oneof![3 => 0..=3_000_u64, 1 => 30_000..=90_000_u64].prop_map(Op::Wait),
         1 => prop::sample::select(&State::ALL[..]).prop_map(Op::Force),
         1 => Just(Op::Release),
         1 => any::<bool>().prop_map(Op::Custom),
@@ -75,8 +84,13 @@ struct World {
 impl World {
     /// A machine to which all this has happened.
     fn after(trip: Trip, totals: bool, ops: &[Op]) -> Self {
+        Self::tuned_after(trip, Tuner::Off, totals, ops)
+    }
+
+    fn tuned_after(trip: Trip, tuner: Tuner, totals: bool, ops: &[Op]) -> Self {
         let config = CircuitBreakerConfig::new()
             .trip(trip)
+            .tuner(tuner)
             .totals(totals)
             .slow_call_duration(SLOW)
             .open_for(Duration::from_secs(1));
@@ -130,16 +144,17 @@ fn steps(done: &Transitions) -> Vec<crate::state::Transition> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(1_000), ..ProptestConfig::default() })]
 
     #[test]
     fn successes_together_are_successes_one_by_one(
         trip in trip(),
+        tuner in tuner(),
         totals in any::<bool>(),
         ops in prop::collection::vec(op(), 0..40),
         n in prop_oneof![0..=5_u32, 6..=70_u32, 71..=500_u32],
     ) {
-        let World { machine, config } = World::after(trip, totals, &ops);
+        let World { machine, config } = World::tuned_after(trip, tuner, totals, &ops);
         let (mut together, mut single) = (machine.clone(), machine);
         let (mut fast, mut slow) = (Transitions::new(), Transitions::new());
         together.settle_successes(&config, n, &mut fast);
@@ -151,14 +166,16 @@ proptest! {
     #[test]
     fn what_the_lull_says_is_what_happens(
         trip in trip(),
+        tuner in tuner(),
         totals in any::<bool>(),
         ops in prop::collection::vec(op(), 0..40),
         calls in prop::collection::vec((0..=200_u32, 0..=600_u64), 1..10),
     ) {
-        let World { machine, config } = World::after(trip, totals, &ops);
+        let World { machine, config } = World::tuned_after(trip, tuner, totals, &ops);
         let (lull, until) = machine.lull(&config);
         prop_assert!(until.is_none_or(|until| machine.now < until));
-        prop_assert_eq!(until.is_some(), lull != Lull::Matters && config.judges_by_time());
+        let timed = lull != Lull::Matters && config.trip.judges_by_time();
+        prop_assert!(until.is_some() == timed || until == machine.next_look() && !timed);
         let mut later = machine.clone();
         if lull == Lull::Matters {
             return Ok(());
@@ -176,8 +193,12 @@ proptest! {
         prop_assert_eq!(later.state(), State::Closed);
         if lull == Lull::Nothing {
             prop_assert!(!config.counts_successes());
+            let seen = later.now;
             later.now = machine.now;
-            later.totals.successes = machine.totals.successes;
+            later.successes = machine.successes;
+            // A look that moves nothing may have passed.
+            let mut machine = machine;
+            machine.skip_looks(seen);
             prop_assert_eq!(later, machine);
         }
     }
@@ -226,6 +247,12 @@ fn each_kind_of_evidence_comes_to_rest_as_soon_as_it_can() {
     assert_eq!(lull_of(average, ""), Lull::Nothing);
     assert_eq!(lull_of(average, "F"), Lull::Adds);
     assert_eq!(lull_of(average, &format!("F{}", "S".repeat(60))), Lull::Nothing);
+    let score = Trip::cusum(Cusum::classic());
+    assert_eq!(lull_of(score, ""), Lull::Nothing);
+    assert_eq!(lull_of(score, "F"), Lull::Matters, "a few successes more, and it is at rest");
+    assert_eq!(lull_of(score, "FSSS"), Lull::Nothing);
+    let patient = Trip::cusum(Cusum::early_warning());
+    assert_eq!(lull_of(patient, "FF"), Lull::Adds, "22 successes are not a few");
     let over_time = Trip::failure_rate(HALF, Window::over(Duration::from_secs(10)));
     assert_eq!(lull_of(over_time, "SSSSS"), Lull::Adds);
 }
@@ -245,17 +272,21 @@ fn a_time_window_answers_until_its_newest_bucket_ends() {
     assert_eq!(machine.lull(&config), (Lull::Matters, None));
     let mut done = Transitions::new();
     machine.settle_successes(&config, 3, &mut done);
-    assert_eq!((machine.state(), machine.totals.late), (State::Open, 2));
+    assert_eq!((machine.state(), machine.past.totals.late), (State::Open, 2));
 }
 
 #[test]
 fn evidence_that_meets_a_new_threshold_already_is_no_lull() {
     let average = |percent| Trip::success_average(Percent::new(percent), 10);
-    let ops = [Op::Call { failed: true, slow: false }, Op::Reconfigure(average(99))];
-    let World { mut machine, config } = World::after(average(50), false, &ops);
-    assert_eq!(machine.lull(&config), (Lull::Matters, None));
-    machine.settle_successes(&config, 1, &mut Transitions::new());
-    assert_eq!(machine.state(), State::Open);
+    let score = |h| Trip::cusum(Cusum::early_warning().threshold(h));
+    for (before, after) in [(average(50), average(99)), (score(50.0), score(2.0))] {
+        let failure = Op::Call { failed: true, slow: false };
+        let ops = [failure.clone(), failure.clone(), failure, Op::Reconfigure(after)];
+        let World { mut machine, config } = World::after(before, false, &ops);
+        assert_eq!(machine.lull(&config), (Lull::Matters, None));
+        machine.settle_successes(&config, 1, &mut Transitions::new());
+        assert_eq!(machine.state(), State::Open);
+    }
 }
 
 #[test]
@@ -273,4 +304,36 @@ fn orders_and_strategies_of_the_users_take_in_each_success() {
     let now = machine.now;
     machine.force(&config, State::Disabled, order, now, &mut Transitions::new()).unwrap();
     assert_eq!(machine.lull(&config), (Lull::Matters, None));
+}
+
+#[test]
+fn a_tuner_learns_from_successes_that_teach_the_evidence_nothing() {
+    let trip = Trip::failure_rate(Percent::new(50), Window::last(4).min_calls(4));
+    let World { mut machine, config } =
+        World::tuned_after(trip, Tuner::Apply, false, &[Op::Successes(4)]);
+    let look = Tick::from_millis(60_000);
+    assert_eq!(machine.lull(&config), (Lull::Adds, Some(look)));
+    machine.settle_successes(&config, 1_000, &mut Transitions::new());
+    assert_eq!(machine.lull(&config), (Lull::Nothing, Some(look)), "but the threshold will move");
+    let mut done = Transitions::new();
+    machine.advance(&config, Tick::from_millis(600_000), &mut done);
+    assert_eq!(done.adjustments().count(), 3);
+    assert_eq!(machine.lull(&config), (Lull::Nothing, None));
+}
+
+#[test]
+fn successes_that_meet_a_tuned_threshold_are_no_lull() {
+    let trip = Trip::failure_rate(Percent::new(50), Window::last(20).min_calls(20));
+    let ops = [Op::Successes(200), Op::Wait(200_000)];
+    let World { mut machine, config } = World::tuned_after(trip, Tuner::Apply, false, &ops);
+    // Empty evidence, as after an outage; the threshold stays.
+    machine.evidence.clear();
+    let mut done = Transitions::new();
+    for _ in 0..5 {
+        let failure = Outcome::Failure(FailureKind::Internal);
+        machine.record(&config, failure, None, machine.now, &mut done);
+    }
+    assert_eq!(machine.lull(&config), (Lull::Matters, None), "5 of 20 are above 20 %");
+    machine.settle_successes(&config, 15, &mut done);
+    assert_eq!(machine.state(), State::Open);
 }

@@ -1,0 +1,152 @@
+//! One way to make calls, many times over.
+
+use std::fmt;
+use std::hint::black_box;
+use std::sync::{Mutex, PoisonError};
+
+use tower_service::Service;
+
+use crate::service::call;
+
+/// One way to make calls. What it needs is made when it is first run, not before.
+pub struct Case {
+    pub(crate) who: &'static str,
+    pub(crate) name: &'static str,
+    /// The calls of one batch, where more would change what is measured.
+    pub(crate) batch: Option<u64>,
+    /// Whether two threads may run it at a time.
+    pub(crate) shared: bool,
+    /// How many calls it takes until their instructions outweigh what varies in the making.
+    pub(crate) counted: u64,
+    make: Box<dyn Fn() -> Live>,
+}
+
+/// A case that can be run.
+pub struct Live {
+    /// Puts the case into its place again, before each batch.
+    pub(crate) prepare: Option<Box<dyn Fn() + Send + Sync>>,
+    /// Makes so many calls.
+    pub(crate) run: Box<dyn Fn(u64) + Send + Sync>,
+}
+
+impl Case {
+    /// A case of `who`, called `name`: every name stands once for each `who`.
+    pub fn new(who: &'static str, name: &'static str, make: impl Fn() -> Live + 'static) -> Self {
+        Self { who, name, batch: None, shared: true, counted: 2_000, make: Box::new(make) }
+    }
+
+    /// With batches of exactly so many calls.
+    #[must_use]
+    pub const fn in_batches_of(mut self, calls: u64) -> Self {
+        self.batch = Some(calls);
+        self
+    }
+
+    /// On one thread only.
+    #[must_use]
+    pub const fn alone(mut self) -> Self {
+        self.shared = false;
+        self
+    }
+
+    /// With so many calls under callgrind, where making the case costs now more, now less.
+    #[must_use]
+    pub const fn counted_over(mut self, calls: u64) -> Self {
+        self.counted = calls;
+        self
+    }
+
+    pub(crate) fn live(&self) -> Live {
+        (self.make)()
+    }
+
+    pub(crate) fn label(&self) -> String {
+        format!("{}: {}", self.who, self.name)
+    }
+}
+
+impl Live {
+    /// What makes so many calls.
+    pub fn new(run: impl Fn(u64) + Send + Sync + 'static) -> Self {
+        Self { prepare: None, run: Box::new(run) }
+    }
+
+    /// With something to be done before each batch, which is not measured.
+    #[must_use]
+    pub fn prepared_by(mut self, prepare: impl Fn() + Send + Sync + 'static) -> Self {
+        self.prepare = Some(Box::new(prepare));
+        self
+    }
+
+    pub(crate) fn prepare(&self) {
+        if let Some(prepare) = &self.prepare {
+            prepare();
+        }
+    }
+}
+
+/// All calls go through one instance of the service; each thread has its own clone.
+pub fn reused<S>(service: S) -> Live
+where
+    S: Service<bool> + Clone + Send + 'static,
+{
+    by_clones_of(service, |mut service, calls| {
+        for _ in 0..calls {
+            black_box(&call(black_box(&mut service), black_box(false)));
+        }
+    })
+}
+
+/// As [`reused`], and every `every`th call fails.
+pub fn failing<S>(service: S, every: u64) -> Live
+where
+    S: Service<bool> + Clone + Send + 'static,
+{
+    by_clones_of(service, move |mut service, calls| {
+        let mut good = every;
+        for _ in 0..calls {
+            good -= 1;
+            let fail = good == 0;
+            if fail {
+                good = every;
+            }
+            black_box(&call(black_box(&mut service), black_box(fail)));
+        }
+    })
+}
+
+/// The service is cloned for each call, as axum does it.
+pub fn cloned<S>(service: S) -> Live
+where
+    S: Service<bool> + Clone + Send + 'static,
+{
+    by_clones_of(service, |service, calls| {
+        for _ in 0..calls {
+            let mut clone = black_box(&service).clone();
+            black_box(&call(black_box(&mut clone), black_box(false)));
+        }
+    })
+}
+
+fn by_clones_of<S>(service: S, run: impl Fn(S, u64) + Send + Sync + 'static) -> Live
+where
+    S: Clone + Send + 'static,
+{
+    let shared = Mutex::new(service);
+    Live::new(move |calls| {
+        let own = shared.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        run(own, calls);
+    })
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Case").field(&self.label()).finish()
+    }
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Live").finish_non_exhaustive()
+    }
+}

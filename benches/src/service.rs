@@ -1,0 +1,119 @@
+//! Services that cost nothing, and a call that is polled by hand: no runtime in the figures.
+
+use std::fmt;
+use std::future::{Ready, ready};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use portcullis::{FailureKind, Reason, Rejected};
+use tower_service::Service;
+
+/// A service that is always ready and answers at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Nothing;
+
+/// A service that is always ready and answers at the second poll, so that the time which a call
+/// takes is a question at all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Later;
+
+/// What the services fail with, if they are told to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[allow(clippy::exhaustive_enums, reason = "complete by definition")]
+pub enum Failed {
+    /// The call was refused: why, and for how long.
+    Refused(Reason, Option<Duration>),
+    /// The call failed.
+    Inner(FailureKind),
+}
+
+impl From<Rejected> for Failed {
+    fn from(rejected: Rejected) -> Self {
+        Self::Refused(rejected.reason(), rejected.retry_after())
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl std::error::Error for Failed {}
+
+fn answer(fail: bool) -> Ready<Result<(), Failed>> {
+    ready(if fail { Err(Failed::Inner(FailureKind::Internal)) } else { Ok(()) })
+}
+
+impl Service<bool> for Nothing {
+    type Response = ();
+    type Error = Failed;
+    type Future = Ready<Result<(), Failed>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failed>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Fails if the request says so.
+    fn call(&mut self, fail: bool) -> Self::Future {
+        answer(fail)
+    }
+}
+
+impl Service<bool> for Later {
+    type Response = ();
+    type Error = Failed;
+    type Future = Second;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failed>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Fails if the request says so.
+    fn call(&mut self, fail: bool) -> Self::Future {
+        Second { polled: false, answer: answer(fail) }
+    }
+}
+
+/// The future of [`Later`].
+#[derive(Debug)]
+pub struct Second {
+    polled: bool,
+    answer: Ready<Result<(), Failed>>,
+}
+
+impl Future for Second {
+    type Output = Result<(), Failed>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if std::mem::replace(&mut self.polled, true) {
+            Pin::new(&mut self.answer).poll(cx)
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+/// One whole call: ready, called, polled to its end. `None` where the service is not ready.
+#[inline]
+pub fn call<S: Service<bool>>(
+    service: &mut S,
+    fail: bool,
+) -> Option<Result<S::Response, S::Error>> {
+    let mut cx = Context::from_waker(Waker::noop());
+    let Poll::Ready(Ok(())) = service.poll_ready(&mut cx) else { return None };
+    Some(finish(service.call(fail)))
+}
+
+/// Polls a future until it is done. Who waits for another thread is polled again at once.
+#[inline]
+pub fn finish<F: Future>(future: F) -> F::Output {
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            return output;
+        }
+    }
+}
