@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tower_service::Service;
 
-use crate::service::call;
+use crate::service::{call, call_later};
 
 /// One way to make calls. What it needs is made when it is first run, not before.
 pub struct Case {
@@ -85,20 +85,55 @@ impl Live {
     }
 }
 
+/// How calls are polled: once, or until they are done.
+pub trait Style {
+    /// One whole call.
+    fn call<S: Service<bool>>(service: &mut S, fail: bool)
+    -> Option<Result<S::Response, S::Error>>;
+}
+
+/// For services that answer at the first poll: what follows it is no part of the figure.
+#[derive(Clone, Copy, Debug)]
+pub struct Once;
+
+/// For services that answer later, or that may have to wait for another thread.
+#[derive(Clone, Copy, Debug)]
+pub struct UntilDone;
+
+impl Style for Once {
+    #[inline]
+    fn call<S: Service<bool>>(
+        service: &mut S,
+        fail: bool,
+    ) -> Option<Result<S::Response, S::Error>> {
+        call(service, fail)
+    }
+}
+
+impl Style for UntilDone {
+    #[inline]
+    fn call<S: Service<bool>>(
+        service: &mut S,
+        fail: bool,
+    ) -> Option<Result<S::Response, S::Error>> {
+        call_later(service, fail)
+    }
+}
+
 /// All calls go through one instance of the service; each thread has its own clone.
-pub fn reused<S>(service: S) -> Live
+pub fn reused<P: Style, S>(service: S) -> Live
 where
     S: Service<bool> + Clone + Send + 'static,
 {
     by_clones_of(service, |mut service, calls| {
         for _ in 0..calls {
-            black_box(&call(black_box(&mut service), black_box(false)));
+            black_box(&P::call(black_box(&mut service), black_box(false)));
         }
     })
 }
 
 /// As [`reused`], and every `every`th call fails.
-pub fn failing<S>(service: S, every: u64) -> Live
+pub fn failing<P: Style, S>(service: S, every: u64) -> Live
 where
     S: Service<bool> + Clone + Send + 'static,
 {
@@ -110,20 +145,20 @@ where
             if fail {
                 good = every;
             }
-            black_box(&call(black_box(&mut service), black_box(fail)));
+            black_box(&P::call(black_box(&mut service), black_box(fail)));
         }
     })
 }
 
 /// The service is cloned for each call, as axum does it.
-pub fn cloned<S>(service: S) -> Live
+pub fn cloned<P: Style, S>(service: S) -> Live
 where
     S: Service<bool> + Clone + Send + 'static,
 {
     by_clones_of(service, |service, calls| {
         for _ in 0..calls {
             let mut clone = black_box(&service).clone();
-            black_box(&call(black_box(&mut clone), black_box(false)));
+            black_box(&P::call(black_box(&mut clone), black_box(false)));
         }
     })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use crate::case::{Case, Live, reused};
+use crate::case::{Case, Live, Once, UntilDone, reused};
 use crate::service::{Later, Nothing};
 
 pub(crate) const FLOOR: &str = "floor";
@@ -17,8 +17,8 @@ pub(crate) const CLOCK: &str = "clock read";
 #[must_use]
 pub fn floor() -> Vec<Case> {
     vec![
-        Case::new(FLOOR, BARE, || reused(Nothing)),
-        Case::new(FLOOR, "bare call, answer at the second poll", || reused(Later)),
+        Case::new(FLOOR, BARE, || reused::<Once, _>(Nothing)),
+        Case::new(FLOOR, "bare call, answer at the second poll", || reused::<UntilDone, _>(Later)),
         Case::new(FLOOR, "atomic load", || {
             let word = AtomicU64::new(0);
             repeated(move || word.load(Ordering::Acquire))

@@ -19,7 +19,7 @@ mod targets;
 pub mod waits;
 pub mod weights;
 
-pub use case::{Case, Live, cloned, failing, reused};
+pub use case::{Case, Live, Once, Style, UntilDone, cloned, failing, reused};
 pub use floor::floor;
 pub use ours::ours;
-pub use service::{Failed, Later, Nothing, call, finish};
+pub use service::{Failed, Later, Nothing, call, call_later, finish};

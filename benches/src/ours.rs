@@ -10,7 +10,7 @@ use portcullis::{
 };
 use tower_layer::Layer as _;
 
-use crate::case::{Case, Live, cloned, failing, reused};
+use crate::case::{Case, Live, Once, UntilDone, cloned, failing, reused};
 use crate::service::{Later, Nothing};
 
 pub(crate) const OURS: &str = "portcullis";
@@ -42,10 +42,14 @@ pub fn ours(clock: impl Clock + Clone + 'static) -> Vec<Case> {
         Case::new(OURS, name, move || make(&layer))
     };
     vec![
-        case("closed", |layer| reused(layer(DEFAULT).layer(Nothing))),
-        case("closed, cloned per call", |layer| cloned(layer(DEFAULT).layer(Nothing))),
-        case("closed, answer at the second poll", |layer| reused(layer(DEFAULT).layer(Later))),
-        case("closed, 1 % failures", |layer| failing(layer(DEFAULT).layer(Nothing), 100)),
+        case("closed", |layer| reused::<Once, _>(layer(DEFAULT).layer(Nothing))),
+        case("closed, cloned per call", |layer| cloned::<Once, _>(layer(DEFAULT).layer(Nothing))),
+        case("closed, answer at the second poll", |layer| {
+            reused::<UntilDone, _>(layer(DEFAULT).layer(Later))
+        }),
+        case("closed, 1 % failures", |layer| {
+            failing::<Once, _>(layer(DEFAULT).layer(Nothing), 100)
+        }),
         case("closed, call(closure)", |layer| {
             let breaker = layer(DEFAULT).handle();
             Live::new(move |calls| {
@@ -54,19 +58,27 @@ pub fn ours(clock: impl Clock + Clone + 'static) -> Vec<Case> {
                 }
             })
         }),
-        case("last 100 calls", |layer| reused(layer(LAST).layer(Nothing))),
-        case("last 100 calls, cloned per call", |layer| cloned(layer(LAST).layer(Nothing))),
-        case("last 100 calls, 1 % failures", |layer| failing(layer(LAST).layer(Nothing), 100)),
+        case("last 100 calls", |layer| reused::<Once, _>(layer(LAST).layer(Nothing))),
+        case("last 100 calls, cloned per call", |layer| {
+            cloned::<Once, _>(layer(LAST).layer(Nothing))
+        }),
+        case("last 100 calls, 1 % failures", |layer| {
+            failing::<Once, _>(layer(LAST).layer(Nothing), 100)
+        }),
         case("10 x 1 s, 100 calls in it", |layer| within_ten_seconds(layer, 100))
             .in_batches_of(1_000),
         case("10 x 1 s, 1,000,000 calls in it", |layer| within_ten_seconds(layer, 1_000_000))
             .in_batches_of(1_000),
-        case("10 x 1 s, 1 % failures", |layer| failing(layer(SECONDS).layer(Nothing), 100)),
-        case("slow calls, answer at the second poll", |layer| reused(layer(SLOW).layer(Later))),
+        case("10 x 1 s, 1 % failures", |layer| {
+            failing::<Once, _>(layer(SECONDS).layer(Nothing), 100)
+        }),
+        case("slow calls, answer at the second poll", |layer| {
+            reused::<UntilDone, _>(layer(SLOW).layer(Later))
+        }),
         case("open, refusal", |layer| {
             let layer = layer(DEFAULT.open_for(Duration::from_secs(86_400)));
             layer.handle().trip().unwrap_or_else(|problem| panic!("{problem}"));
-            reused(layer.layer(Nothing))
+            reused::<Once, _>(layer.layer(Nothing))
         }),
         case("keyed, look-up of one of 100,000", |layer| {
             let circuits = full(&layer(DEFAULT));
@@ -81,7 +93,7 @@ pub fn ours(clock: impl Clock + Clone + 'static) -> Vec<Case> {
             let layer = layer(DEFAULT);
             let circuits = full(&layer);
             let layer = layer.keyed_by(|_: &bool| Some(black_box(HOT)), circuits);
-            reused(layer.layer(Nothing))
+            reused::<Once, _>(layer.layer(Nothing))
         })
         .counted_over(500_000),
     ]
@@ -91,7 +103,7 @@ pub fn ours(clock: impl Clock + Clone + 'static) -> Vec<Case> {
 fn within_ten_seconds(layer: &Maker, held: u64) -> Live {
     let layer = layer(SECONDS);
     let breaker = layer.handle();
-    reused(layer.layer(Nothing)).prepared_by(move || {
+    reused::<Once, _>(layer.layer(Nothing)).prepared_by(move || {
         breaker.reset();
         for _ in 0..held {
             if let Ok(permit) = breaker.try_acquire_unstamped() {

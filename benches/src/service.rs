@@ -95,9 +95,25 @@ impl Future for Second {
     }
 }
 
-/// One whole call: ready, called, polled to its end. `None` where the service is not ready.
+/// One whole call of a service that answers at the first poll: ready, called, polled. `None` where
+/// the service is not ready, or its answer is not.
 #[inline]
 pub fn call<S: Service<bool>>(
+    service: &mut S,
+    fail: bool,
+) -> Option<Result<S::Response, S::Error>> {
+    let mut cx = Context::from_waker(Waker::noop());
+    let Poll::Ready(Ok(())) = service.poll_ready(&mut cx) else { return None };
+    let mut future = pin!(service.call(fail));
+    match future.as_mut().poll(&mut cx) {
+        Poll::Ready(result) => Some(result),
+        Poll::Pending => None,
+    }
+}
+
+/// One whole call of a service that answers later.
+#[inline]
+pub fn call_later<S: Service<bool>>(
     service: &mut S,
     fail: bool,
 ) -> Option<Result<S::Response, S::Error>> {

@@ -9,7 +9,7 @@ use failsafe::futures::CircuitBreaker as _;
 use failsafe::{FailurePolicy, StateMachine, backoff, failure_policy};
 use ninelives::{CircuitBreakerConfig, CircuitBreakerLayer};
 use portcullis_benches::{
-    Case, Failed, Later, Live, Nothing, call, cloned, failing, finish, reused,
+    Case, Failed, Later, Live, Nothing, Once, UntilDone, call, cloned, failing, finish, reused,
 };
 use recloser::{AsyncRecloser, Recloser};
 use tower_layer::Layer as _;
@@ -40,21 +40,27 @@ fn opened<S: Service<bool>>(service: &mut S, failures: u32) {
 fn tower_resilience() -> Vec<Case> {
     let case = |name, make: fn() -> Live| Case::new("tower-resilience", name, make);
     vec![
-        case("last 100 calls", || reused(layer(last_100()).layer(Nothing))),
-        case("last 100 calls, cloned per call", || cloned(layer(last_100()).layer(Nothing))),
-        case("last 100 calls, 1 % failures", || failing(layer(last_100()).layer(Nothing), 100)),
-        case("consecutive 5", || reused(layer(last_100().consecutive_failures(5)).layer(Nothing))),
+        case("last 100 calls", || reused::<UntilDone, _>(layer(last_100()).layer(Nothing))),
+        case("last 100 calls, cloned per call", || {
+            cloned::<UntilDone, _>(layer(last_100()).layer(Nothing))
+        }),
+        case("last 100 calls, 1 % failures", || {
+            failing::<UntilDone, _>(layer(last_100()).layer(Nothing), 100)
+        }),
+        case("consecutive 5", || {
+            reused::<UntilDone, _>(layer(last_100().consecutive_failures(5)).layer(Nothing))
+        }),
         case("10 s, 100 calls in it", || within_ten_seconds(100)).in_batches_of(100),
         case("10 s, 10,000 calls in it", || within_ten_seconds(10_000)).in_batches_of(100).alone(),
         case("slow calls, answer at the second poll", || {
             let builder = last_100().slow_call_duration_threshold(Duration::from_secs(10));
-            reused(layer(builder.slow_call_rate_threshold(0.5)).layer(Later))
+            reused::<UntilDone, _>(layer(builder.slow_call_rate_threshold(0.5)).layer(Later))
         }),
         // Where two threads refuse at a time, one of them sleeps: that needs a runtime.
         case("open, refusal", || {
             let (layer, handle) = last_100().build_with_handle().unwrap_or_else(|p| panic!("{p}"));
             finish(handle.force_open());
-            reused(layer.layer(Nothing))
+            reused::<UntilDone, _>(layer.layer(Nothing))
         })
         .alone(),
     ]
@@ -63,13 +69,13 @@ fn tower_resilience() -> Vec<Case> {
 fn ninelives() -> Vec<Case> {
     let case = |name, make: fn() -> Live| Case::new("ninelives", name, make);
     vec![
-        case("consecutive 5", || reused(nine().layer(Nothing))),
-        case("consecutive 5, cloned per call", || cloned(nine().layer(Nothing))),
-        case("consecutive 5, 1 % failures", || failing(nine().layer(Nothing), 100)),
+        case("consecutive 5", || reused::<UntilDone, _>(nine().layer(Nothing))),
+        case("consecutive 5, cloned per call", || cloned::<UntilDone, _>(nine().layer(Nothing))),
+        case("consecutive 5, 1 % failures", || failing::<UntilDone, _>(nine().layer(Nothing), 100)),
         case("open, refusal", || {
             let mut service = nine().layer(Nothing);
             opened(&mut service, 5);
-            reused(service)
+            reused::<UntilDone, _>(service)
         }),
     ]
 }
@@ -134,15 +140,15 @@ fn failsafe() -> Vec<Case> {
     let case = |name, make: fn() -> Live| Case::new("failsafe", name, make);
     vec![
         case("default (30 s or consecutive 5)", || {
-            reused(Functional::new(failsafe::Config::new().build()))
+            reused::<Once, _>(Functional::new(failsafe::Config::new().build()))
         }),
-        case("consecutive 5", || reused(consecutive(5))),
-        case("consecutive 5, cloned per call", || cloned(consecutive(5))),
-        case("consecutive 5, 1 % failures", || failing(consecutive(5), 100)),
+        case("consecutive 5", || reused::<Once, _>(consecutive(5))),
+        case("consecutive 5, cloned per call", || cloned::<Once, _>(consecutive(5))),
+        case("consecutive 5, 1 % failures", || failing::<Once, _>(consecutive(5), 100)),
         case("open, refusal", || {
             let mut service = consecutive(1);
             opened(&mut service, 1);
-            reused(service)
+            reused::<Once, _>(service)
         }),
     ]
 }
@@ -157,13 +163,13 @@ fn consecutive(failures: u32) -> Functional<StateMachine<Consecutive, ()>> {
 fn recloser() -> Vec<Case> {
     let case = |name, make: fn() -> Live| Case::new("recloser", name, make);
     vec![
-        case("last 100 calls", || reused(ring(100))),
-        case("last 100 calls, cloned per call", || cloned(ring(100))),
-        case("last 100 calls, 1 % failures", || failing(ring(100), 100)),
+        case("last 100 calls", || reused::<Once, _>(ring(100))),
+        case("last 100 calls, cloned per call", || cloned::<Once, _>(ring(100))),
+        case("last 100 calls, 1 % failures", || failing::<Once, _>(ring(100), 100)),
         case("open, refusal", || {
             let mut service = ring(1);
             opened(&mut service, 3);
-            reused(service)
+            reused::<Once, _>(service)
         }),
     ]
 }

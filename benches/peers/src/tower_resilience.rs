@@ -33,7 +33,7 @@ pub(crate) fn within_ten_seconds(held: u64) -> Live {
         .sliding_window_duration(Duration::from_secs(10));
     let (layer, handle) = builder.build_with_handle().unwrap_or_else(|p| panic!("{p}"));
     let service = layer.layer(portcullis_benches::Nothing);
-    let live = portcullis_benches::reused(service.clone());
+    let live = portcullis_benches::reused::<portcullis_benches::UntilDone, _>(service.clone());
     let fill = std::sync::Mutex::new(service);
     live.prepared_by(move || {
         // Nothing but a change of the state empties the window.
@@ -43,7 +43,7 @@ pub(crate) fn within_ten_seconds(held: u64) -> Live {
         });
         let mut service = fill.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         for _ in 0..held {
-            let _ = portcullis_benches::call(&mut *service, false);
+            let _ = portcullis_benches::call_later(&mut *service, false);
         }
     })
 }

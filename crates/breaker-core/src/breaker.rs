@@ -90,6 +90,12 @@ impl CircuitBreaker {
         Self { slot, keeps: true }
     }
 
+    /// The place in a map that keeps the circuit.
+    pub(crate) fn kept(&self) -> Kept {
+        self.slot.cloned(true);
+        Kept(self.slot)
+    }
+
     /// A clone that is meant to stay, as the handle is that [`new`](Self::new) makes.
     ///
     /// While one of these lives, clones come and go without anybody looking whether they are the
@@ -296,24 +302,6 @@ impl CircuitBreaker {
         self.slot.see(|core| (core.config.clone(), core.around.clone()))
     }
 
-    pub(crate) fn is_only_handle(&self) -> bool {
-        self.slot.has_one_handle()
-    }
-
-    pub(crate) fn equals_new(
-        &self,
-        config: &Arc<CircuitBreakerConfig>,
-        now: Tick,
-        forget_after: Duration,
-    ) -> bool {
-        self.slot.see(|core| {
-            core.strategy().is_none()
-                && core.gate().is_none()
-                && Arc::ptr_eq(&core.config, config)
-                && core.machine.equals_new(now, forget_after)
-        })
-    }
-
     fn around(&self) -> Arc<Surroundings> {
         self.make().1
     }
@@ -332,6 +320,10 @@ impl CircuitBreaker {
 impl CircuitBreaker {
     pub(crate) fn license(&self) -> License {
         self.slot.license()
+    }
+
+    pub(crate) fn is_only_handle(&self) -> bool {
+        self.slot.has_one_handle()
     }
 
     pub(crate) fn around_of_it(&self) -> Arc<Surroundings> {
@@ -361,5 +353,42 @@ impl Drop for CircuitBreaker {
 impl fmt::Debug for CircuitBreaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.slot.fmt(f)
+    }
+}
+
+/// A handle that is meant to stay, in the least room.
+pub(crate) struct Kept(&'static Slot);
+
+impl Kept {
+    pub(crate) fn handle(&self) -> CircuitBreaker {
+        self.0.cloned(false);
+        CircuitBreaker { slot: self.0, keeps: false }
+    }
+
+    /// A permit, where that takes nothing but a look.
+    pub(crate) fn acquire_at_once(&self) -> Option<Permit> {
+        self.0.admit_at_once().map(|epoch| Permit::new(self.0, epoch))
+    }
+
+    /// Whether to forget it would lose nothing and nobody else has a handle.
+    pub(crate) fn is_forgettable(
+        &self,
+        config: &Arc<CircuitBreakerConfig>,
+        now: Tick,
+        forget_after: Duration,
+    ) -> bool {
+        self.0.has_one_handle()
+            && self.0.see(|core| {
+                core.strategy().is_none()
+                    && core.gate().is_none()
+                    && Arc::ptr_eq(&core.config, config)
+                    && core.machine.equals_new(now, forget_after)
+            })
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.0.dropped(true);
     }
 }

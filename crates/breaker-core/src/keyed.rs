@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::breaker::{CircuitBreaker, Permit};
+use crate::breaker::{CircuitBreaker, Kept, Permit};
 use crate::clock::{Clock, MonotonicClock};
 use crate::config::CircuitBreakerConfig;
 use crate::events::Events;
@@ -52,8 +52,8 @@ struct Shared<K> {
 }
 
 struct Shard<K> {
-    places: HashMap<K, usize, RandomState>,
-    entries: Vec<(K, CircuitBreaker)>,
+    places: HashMap<K, u32, RandomState>,
+    entries: Vec<(K, Kept)>,
     /// Where the search for a place goes on.
     hand: usize,
     chance: Chance,
@@ -154,10 +154,7 @@ impl<K: Clone + Display + Eq + Hash> CircuitBreakers<K> {
     fn find(&self, hash: u64, key: &K) -> Result<Permit, Rejected> {
         let found = {
             let shard = lock(&self.shared.shards[hash as usize % SHARDS]);
-            shard.places.get(key).map(|&place| {
-                let circuit = &shard.entries[place].1;
-                circuit.acquire_at_once().ok_or_else(|| circuit.clone())
-            })
+            shard.find(key).map(|kept| kept.acquire_at_once().ok_or_else(|| kept.handle()))
         };
         match found {
             Some(Ok(permit)) => {
@@ -176,25 +173,23 @@ impl<K: Clone + Display + Eq + Hash> CircuitBreakers<K> {
         let number = shared.hasher.hash_one(key) as usize % SHARDS;
         {
             let shard = lock(&shared.shards[number]);
-            if let Some(&place) = shard.places.get(key) {
-                return shard.entries[place].1.clone();
+            if let Some(kept) = shard.find(key) {
+                return kept.handle();
             }
         }
         // The label of a key is the user's code, and so is the clock: not under the lock.
         let label: Box<str> = Name::cut(&key.to_string()).as_str().into();
         let now = shared.around.clock.now();
         let mut shard = lock(&shared.shards[number]);
-        if let Some(&place) = shard.places.get(key) {
-            return shard.entries[place].1.clone();
+        if let Some(kept) = shard.find(key) {
+            return kept.handle();
         }
         // Read under the lock of the shard, or a change of configuration could pass it by.
         let config = lock(&shared.config).clone();
         let place = if shard.entries.len() < shared.per_shard {
             None
         } else {
-            match shard.free_place(|circuit| {
-                circuit.is_only_handle() && circuit.equals_new(&config, now, FORGET_AFTER)
-            }) {
+            match shard.free_place(|circuit| circuit.is_forgettable(&config, now, FORGET_AFTER)) {
                 Some(place) => Some(place),
                 None => return shared.overflow.clone(),
             }
@@ -202,7 +197,7 @@ impl<K: Clone + Display + Eq + Hash> CircuitBreakers<K> {
         let chance = Chance::seeded(shard.chance.draw());
         let around = shared.around.clone();
         let circuit = CircuitBreaker::in_surroundings(config, chance, around, Some(label), now);
-        let _old = shard.settle_in(place, key.clone(), circuit.clone());
+        let _old = shard.settle_in(place, key.clone(), circuit.kept());
         // The old key and circuit are dropped after the lock.
         drop(shard);
         circuit
@@ -235,7 +230,8 @@ impl<K: Clone + Display + Eq + Hash> CircuitBreakers<K> {
     /// The keys and their circuits, as they are just now.
     #[must_use]
     pub fn all(&self) -> Vec<(K, CircuitBreaker)> {
-        self.shared.shards.iter().flat_map(|shard| lock(shard).entries.clone()).collect()
+        let all = self.shared.shards.iter().flat_map(|shard| lock(shard).handles());
+        all.collect()
     }
 
     /// Puts another configuration in force for all of them, present and future; see
@@ -269,8 +265,19 @@ impl<K: Clone + Display + Eq + Hash> CircuitBreakers<K> {
 }
 
 impl<K: Eq + Hash> Shard<K> {
+    fn find(&self, key: &K) -> Option<&Kept> {
+        self.places.get(key).map(|&place| &self.entries[place as usize].1)
+    }
+
+    fn handles(&self) -> Vec<(K, CircuitBreaker)>
+    where
+        K: Clone,
+    {
+        self.entries.iter().map(|(key, kept)| (key.clone(), kept.handle())).collect()
+    }
+
     /// A place whose circuit may be forgotten, found by looking at a few, each time further on.
-    fn free_place(&mut self, forgettable: impl Fn(&CircuitBreaker) -> bool) -> Option<usize> {
+    fn free_place(&mut self, forgettable: impl Fn(&Kept) -> bool) -> Option<usize> {
         for _ in 0..LOOKS.min(self.entries.len()) {
             let place = self.hand;
             self.hand = (self.hand + 1) % self.entries.len();
@@ -282,25 +289,24 @@ impl<K: Eq + Hash> Shard<K> {
     }
 
     /// Puts a circuit into its place; hands out what stood there.
-    fn settle_in(
-        &mut self,
-        place: Option<usize>,
-        key: K,
-        circuit: CircuitBreaker,
-    ) -> Option<(K, (K, CircuitBreaker))>
+    fn settle_in(&mut self, place: Option<usize>, key: K, circuit: Kept) -> Option<(K, (K, Kept))>
     where
         K: Clone,
     {
         match place {
             None => {
-                self.places.insert(key.clone(), self.entries.len());
+                self.places.insert(key.clone(), self.entries.len() as u32);
+                if self.entries.len() == self.entries.capacity() {
+                    // By an eighth: memory matters more here than the time to make a circuit.
+                    self.entries.reserve_exact(self.entries.len() / 8 + 4);
+                }
                 self.entries.push((key, circuit));
                 None
             }
             Some(place) => {
                 // In this order, so that a key whose own code panics leaves no place to a stranger.
                 let (old_key, _) = self.places.remove_entry(&self.entries[place].0)?;
-                self.places.insert(key.clone(), place);
+                self.places.insert(key.clone(), place as u32);
                 Some((old_key, std::mem::replace(&mut self.entries[place], (key, circuit))))
             }
         }

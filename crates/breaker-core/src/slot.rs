@@ -17,6 +17,7 @@
 
 mod arena;
 mod around;
+mod claims;
 mod inner;
 mod license;
 mod local;
@@ -266,7 +267,7 @@ impl Slot {
         }
         if let (true, Some(began)) = (license.has(License::SLOW), began) {
             // The clock of somebody else is asked outside, in the step that follows.
-            let Some(now) = self.words.own_clock(license) else { return false };
+            let Some(now) = Words::own_clock(license) else { return false };
             let slow = now.since(began) >= self.words.slow_after() && !planted("slow-unseen");
             // What was read must be what the license refers to.
             if slow || !(self.words.still(license) || planted("read-torn")) {
@@ -293,7 +294,7 @@ impl Slot {
             inner.restart(self.place(), local.table(), license);
             (license, self.words.until())
         };
-        let timed = license.has(License::UNTIL).then(|| self.words.moment(license, until));
+        let timed = license.has(License::UNTIL).then(|| Words::moment(license, until));
         local.set_until(self, timed.flatten());
     }
 
@@ -317,7 +318,7 @@ impl Slot {
 
     /// The present moment.
     pub(crate) fn now(&self) -> Tick {
-        match self.words.own_clock(self.license()) {
+        match Words::own_clock(self.license()) {
             Some(now) => now,
             // Not under the lock: it is the user's code.
             None => self.around().map_or(Tick::ZERO, |around| around.clock.now()),

@@ -13,7 +13,9 @@ use super::Slot;
 pub(super) struct Arena(Mutex<Slots>);
 
 struct Slots {
-    all: Vec<&'static Slot>,
+    /// In pieces, each as large as all before it, up to [`PIECE`].
+    all: Vec<&'static [Slot]>,
+    count: usize,
     free: Vec<&'static Slot>,
     /// So many slots, and it is worth looking for some that are free.
     look_at: usize,
@@ -25,9 +27,12 @@ pub(super) static ARENA: Arena = Arena::new();
 /// With fewer slots than these nobody looks.
 const FEW: usize = 64;
 
+/// So many slots are made at once, at the most.
+const PIECE: usize = 64;
+
 impl Arena {
     const fn new() -> Self {
-        Self(Mutex::new(Slots { all: Vec::new(), free: Vec::new(), look_at: FEW }))
+        Self(Mutex::new(Slots { all: Vec::new(), count: 0, free: Vec::new(), look_at: FEW }))
     }
 
     /// A slot in which no circuit lives.
@@ -35,15 +40,16 @@ impl Arena {
         if let Some(slot) = self.locked(|slots| slots.free.pop()) {
             return slot;
         }
-        if self.locked(|slots| slots.all.len() >= slots.look_at) {
+        if self.locked(|slots| slots.count >= slots.look_at) {
             self.sweep();
         }
         self.locked(|slots| {
-            slots.free.pop().unwrap_or_else(|| {
-                let slot: &'static Slot = Box::leak(Box::new(Slot::vacant(slots.all.len() as u32)));
-                slots.all.push(slot);
-                slot
-            })
+            loop {
+                match slots.free.pop() {
+                    Some(slot) => return slot,
+                    None => slots.grow(),
+                }
+            }
         })
     }
 
@@ -54,7 +60,7 @@ impl Arena {
 
     /// All slots there are.
     pub(super) fn slots(&self) -> Vec<&'static Slot> {
-        self.locked(|slots| slots.all.clone())
+        self.locked(|slots| slots.all.iter().copied().flatten().collect())
     }
 
     /// Forgets that a slot is free; how many times it was. A model checker's last for one execution.
@@ -74,13 +80,24 @@ impl Arena {
             slot.end_if_unused();
         }
         self.locked(|slots| {
-            let used = slots.all.len() - slots.free.len();
-            slots.look_at = FEW.max(slots.all.len()).max(2 * used);
+            let used = slots.count - slots.free.len();
+            slots.look_at = FEW.max(slots.count).max(2 * used);
         });
     }
 
     fn locked<T>(&self, act: impl FnOnce(&mut Slots) -> T) -> T {
         // Nothing in here is left half-done: a list is pushed to or popped from.
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Slots {
+    fn grow(&mut self) {
+        let places = self.count..self.count + self.count.clamp(1, PIECE);
+        let piece: Vec<_> = places.map(|place| Slot::vacant(place as u32)).collect();
+        let piece: &'static [Slot] = Box::leak(piece.into());
+        self.count += piece.len();
+        self.all.push(piece);
+        self.free.extend(piece.iter().rev());
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::around::Surroundings;
+use super::claims::Claims;
 use super::license::{License, Pending, next_epoch};
 use super::local::Table;
 use crate::config::{CircuitBreakerConfig, Ramp};
@@ -59,86 +60,34 @@ pub(super) struct Era {
     pub(super) generation: u64,
 }
 
-/// A list that takes no memory as long as it is empty, as it is for nearly all circuits of a large
-/// family.
-#[derive(Default)]
-struct Claims(Option<Box<ClaimList>>);
-
-#[derive(Default)]
-struct ClaimList {
-    list: Vec<Claim>,
-}
-
-#[cfg_attr(test, derive(Clone))]
-enum Claim {
-    /// A thread's table, and how much of what it notes has been taken in.
-    Table { table: &'static Table, folded: u32 },
-    /// What a thread had noted when it left.
-    Left { kind: Pending, count: u32 },
-}
-
 impl Inner {
     /// Takes in what threads have noted.
     ///
     /// In whatever order they are taken in: successes of one epoch are all alike, and none of
     /// them can change the state, or it would not have been noted but taken in at once.
     pub(super) fn fold(&mut self, place: usize, done: &mut Transitions) {
-        for claim in self.claims.iter_mut() {
-            let (kind, count) = match claim {
-                Claim::Left { kind, count } => (*kind, std::mem::take(count)),
-                Claim::Table { table, folded } => {
-                    let pending = table.pending(place);
-                    let count = pending.count() - *folded;
-                    if !planted("folds-twice") {
-                        *folded += count;
-                    }
-                    (pending, count)
-                }
-            };
-            if let (Some(core), 1..) = (&mut self.core, count) {
-                core.take_in(&self.era, kind, count, done);
+        let Self { core, era, claims, .. } = self;
+        claims.take(place, |kind, count| {
+            if let Some(core) = core {
+                core.take_in(era, kind, count, done);
             }
-        }
-        self.claims.retain(|claim| matches!(claim, Claim::Table { .. }));
+        });
     }
 
     /// Gives a thread a place to note in.
     pub(super) fn enter(&mut self, table: &'static Table) {
-        self.claims.push(Claim::Table { table, folded: 0 });
+        self.claims.enter(table);
     }
 
-    /// Has a thread begin anew with what it notes; what it has noted is kept for the next step.
+    /// Has a thread begin anew with what it notes.
     pub(super) fn restart(&mut self, place: usize, table: &'static Table, license: License) {
-        let Some(Claim::Table { folded, .. }) =
-            self.claims.iter_mut().find(|claim| claim.is(table))
-        else {
-            return;
-        };
-        let pending = table.pending(place);
-        let count = pending.count() - std::mem::take(folded);
-        table.place(place).pending.store(Pending::under(license).0, Ordering::Release);
-        self.keep(pending, count);
+        self.claims.restart(place, table, license);
     }
 
     /// Takes its place from a thread, with all that it has noted.
     pub(super) fn leave(&mut self, place: usize, table: &'static Table) {
-        self.restart(place, table, License::NONE);
+        self.claims.leave(place, table);
         self.collect_handles(place, table);
-        self.claims.retain(|claim| !claim.is(table));
-    }
-
-    fn keep(&mut self, pending: Pending, more: u32) {
-        if more == 0 {
-            return;
-        }
-        let same = self.claims.iter_mut().find_map(|claim| match claim {
-            Claim::Left { kind, count } if kind.kind() == pending.kind() => Some(count),
-            _ => None,
-        });
-        match same {
-            Some(count) => *count += more,
-            None => self.claims.push(Claim::Left { kind: pending, count: more }),
-        }
     }
 
     /// Counts a handle that was made or dropped where no thread could note it.
@@ -159,13 +108,8 @@ impl Inner {
     /// cannot clone one.
     pub(super) fn handles(&self, place: usize) -> i64 {
         let sum = |half: fn(u64) -> i64| -> i64 {
-            let noted = self.claims.iter().filter_map(|claim| match claim {
-                Claim::Table { table, .. } => {
-                    Some(table.place(place).handles.load(Ordering::Acquire))
-                }
-                Claim::Left { .. } => None,
-            });
-            noted.map(half).sum()
+            let places = self.claims.tables().map(|table| table.place(place));
+            places.map(|place| half(place.handles.load(Ordering::Acquire))).sum()
         };
         if planted("clones-first") {
             return self.handles + sum(cloned) - sum(dropped);
@@ -199,9 +143,9 @@ impl Inner {
         let mut copy = Self {
             core: Some(Core::new(machine, config, core.around.clone(), None)),
             era: Era { first, start, generation },
+            claims: self.claims.clone(),
             ..Self::default()
         };
-        self.claims.iter().for_each(|claim| copy.claims.push(claim.clone()));
         copy.fold(place, &mut Transitions::new());
         copy.core.map(|core| (core.machine, *core.config))
     }
@@ -213,38 +157,6 @@ const fn cloned(noted: u64) -> i64 {
 
 const fn dropped(noted: u64) -> i64 {
     (noted & 0xFFFF_FFFF) as i64
-}
-
-impl Claims {
-    fn push(&mut self, claim: Claim) {
-        self.0.get_or_insert_default().list.push(claim);
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &Claim> {
-        self.0.iter().flat_map(|claims| &claims.list)
-    }
-
-    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Claim> {
-        self.0.iter_mut().flat_map(|claims| &mut claims.list)
-    }
-
-    fn retain(&mut self, keep: impl FnMut(&Claim) -> bool) {
-        if let Some(claims) = &mut self.0 {
-            claims.list.retain(keep);
-        }
-    }
-}
-
-impl Claim {
-    fn is(&self, other: &'static Table) -> bool {
-        matches!(self, Self::Table { table, .. } if std::ptr::eq(*table, other))
-    }
-}
-
-impl Table {
-    fn pending(&self, place: usize) -> Pending {
-        Pending(self.place(place).pending.load(Ordering::Acquire))
-    }
 }
 
 // ===== impl Era =====

@@ -54,8 +54,8 @@ impl Words {
     }
 
     /// The same moment as `tick`, where the clock is the machine's own.
-    pub(super) fn moment(&self, license: License, tick: Tick) -> Option<Moment> {
-        let now = self.own_clock(license)?;
+    pub(super) fn moment(license: License, tick: Tick) -> Option<Moment> {
+        let now = Self::own_clock(license)?;
         Moment::after(tick.since(now))
     }
 
@@ -70,7 +70,7 @@ impl Words {
     }
 
     /// The present moment, where the clock is the machine's own.
-    pub(super) fn own_clock(&self, license: License) -> Option<Tick> {
+    pub(super) fn own_clock(license: License) -> Option<Tick> {
         license.has(License::CLOCK).then(clock::monotonic_now)
     }
 
@@ -83,7 +83,7 @@ impl Words {
         if !license.has(License::REFUSES) {
             return Err(());
         }
-        let now = self.own_clock(license).ok_or(())?;
+        let now = Self::own_clock(license).ok_or(())?;
         let shown = self.read(0);
         if !self.still(license) || now.as_nanos() >= shown.until {
             return Err(());
