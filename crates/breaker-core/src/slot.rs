@@ -270,7 +270,7 @@ impl Slot {
             let Some(now) = Words::own_clock(license) else { return false };
             let slow = now.since(began) >= self.words.slow_after() && !planted("slow-unseen");
             // What was read must be what the license refers to.
-            if slow || !(self.words.still(license) || planted("read-torn")) {
+            if slow || !self.words.still(license) && !planted("read-torn") {
                 return false;
             }
         }

@@ -18,9 +18,9 @@ const FUZZ_TIME: u32 = 180;
 pub(crate) fn steps(workspace: &Workspace) -> Vec<Step> {
     let mut steps = vec![properties()];
     steps.push(walk());
+    steps.push(sizes());
     steps.extend(proofs::deep(workspace));
     steps.extend(proofs::controls(workspace));
-    steps.push(sizes());
     steps.extend(suite(workspace, "conformance", |run| run));
     steps.push(peers::clippy(workspace));
     steps.push(advisories::step(workspace));

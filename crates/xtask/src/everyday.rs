@@ -27,8 +27,8 @@ pub(crate) fn steps(workspace: &Workspace) -> Vec<Step> {
         Step::run(format!("bare {library}"), Invocation::cargo(&check))
     }));
     steps.extend(test_runs());
-    steps.extend(proofs::everyday(workspace));
     steps.push(peers::tests(workspace));
+    steps.extend(proofs::everyday(workspace));
     steps
 }
 

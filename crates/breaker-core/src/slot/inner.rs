@@ -165,10 +165,9 @@ impl Era {
     /// Another circuit lives here, whose license is still to be issued.
     pub(super) fn begin(&mut self, machine: &Machine) {
         // Before any epoch that it will have, and after all that were given out.
-        let first = next_epoch();
-        let start = first;
-        let first = if planted("stranger-known") { 0 } else { first };
-        *self = Self { first, start, generation: machine.generation() };
+        let epoch = next_epoch();
+        let first = if planted("stranger-known") { 0 } else { epoch };
+        *self = Self { first, start: epoch, generation: machine.generation() };
     }
 
     /// Whether the generation is another one by now.

@@ -107,14 +107,14 @@ impl Words {
         let Some(core) = &inner.core else { return };
         let before = self.read(0);
         let shown = Shown::of(core, orphaned, before);
-        let present = License(self.license.load(Ordering::Relaxed));
+        let present = self.license();
         // A refusal is told with its end, and with no other.
         let refuses = (present.0 | shown.flags) & License::REFUSES != 0;
         let refuses = refuses && !planted("end-moves-on");
         let moved_on = Shown { until: before.until, flags: 0, ..shown } == before
             && (before.until == shown.until || before.until < shown.until && !refuses);
         let changed = inner.era.has_changed(&core.machine);
-        let goes_on = moved_on && !changed && present != License::NONE;
+        let goes_on = moved_on && !changed && present.epoch() != 0;
         let epoch = if goes_on { present.epoch() } else { next_epoch() };
         if changed {
             inner.era.follow(&core.machine, epoch);
