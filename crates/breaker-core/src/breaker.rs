@@ -310,12 +310,6 @@ impl CircuitBreaker {
         self.slot.see(|core| (core.config.clone(), core.around.clone()))
     }
 
-    /// For the proofs: whether handles are counted right.
-    #[cfg(test)]
-    pub(crate) fn is_only_handle(&self) -> bool {
-        self.slot.has_one_handle()
-    }
-
     fn around(&self) -> Arc<Surroundings> {
         self.make().1
     }
@@ -334,6 +328,10 @@ impl CircuitBreaker {
 impl CircuitBreaker {
     pub(crate) fn license(&self) -> License {
         self.slot.license()
+    }
+
+    pub(crate) fn is_only_handle(&self) -> bool {
+        self.slot.has_one_handle()
     }
 
     pub(crate) fn around_of_it(&self) -> Arc<Surroundings> {
