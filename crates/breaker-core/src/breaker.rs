@@ -214,13 +214,15 @@ impl CircuitBreaker {
         rejected
     }
 
-    /// Takes in an outcome for which nobody asked admission. In half-open it counts as a trial
-    /// if one is free.
+    /// Takes in an outcome for which nobody asked admission. While closed it is evidence. In
+    /// half-open it counts as a trial if one is free, and while open as a probe if one is due
+    /// ([`Trickle`](crate::Trickle)); otherwise it is in the totals only.
     pub fn record(&self, outcome: Outcome) {
         self.record_timed(outcome, Duration::ZERO);
     }
 
-    /// Takes in the outcome of a call that took `duration`, for which nobody asked admission.
+    /// Takes in the outcome of a call that took `duration`, for which nobody asked admission; see
+    /// [`record`](Self::record).
     pub fn record_timed(&self, outcome: Outcome, duration: Duration) {
         let now = self.slot.now();
         self.slot.take_in(|core, done, news, wanted| {
@@ -230,7 +232,8 @@ impl CircuitBreaker {
         });
     }
 
-    /// Takes in that the callee could not even be made ready: evidence, but never a trial.
+    /// Takes in that the callee could not even be made ready: evidence while closed, but never a
+    /// trial or a probe.
     pub fn record_unready(&self, outcome: Outcome) {
         let now = self.slot.now();
         self.slot.take_in(|core, done, news, wanted| {
@@ -275,7 +278,8 @@ impl CircuitBreaker {
         self.slot.see(|core| core.config.name)
     }
 
-    /// Has `observer` told what happens from now on, for all clones of the handle.
+    /// Has `observer` told what happens from now on, for all clones of the handle. Every call takes
+    /// the circuit's lock then.
     pub fn observe(&self, observer: impl Observe + 'static) {
         self.around().observe(Arc::new(observer));
     }

@@ -14,8 +14,10 @@ use crate::state::State;
 /// Proof that a call was admitted. It ends exactly once: with an outcome, or dropped.
 ///
 /// A dropped permit is a cancelled call: by default it counts as a timeout if it was already
-/// slow, and says nothing otherwise ([`OnDrop`](crate::OnDrop)). Dropping never panics and never
-/// blocks.
+/// slow, and says nothing otherwise ([`OnDrop`](crate::OnDrop)). Dropping never panics, and waits
+/// for nothing but the circuit's short lock.
+///
+/// A permit does not keep its circuit: one that outlives the last handle says nothing any more.
 #[must_use = "a permit that is dropped is a cancelled call"]
 pub struct Permit {
     admission: Admission,
@@ -106,7 +108,7 @@ impl Permit {
         began.map_or(Duration::ZERO, |began| self.admission.slot.now().since(began))
     }
 
-    /// Does something that may panic. A panic ends the call as a failure of kind
+    /// Does something that may panic, and hands on what it gave. A panic ends the call as a failure of kind
     /// [`Panic`](FailureKind::Panic), and goes on.
     ///
     /// Panics are told apart by position, not by `thread::panicking()`, which is wrong under
