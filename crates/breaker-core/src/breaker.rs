@@ -164,6 +164,14 @@ impl CircuitBreaker {
         permit
     }
 
+    /// Whether the circuit is closed and under no order, as far as a look can tell: then there is
+    /// no [`known_refusal`](Self::known_refusal).
+    #[must_use]
+    #[inline]
+    pub fn is_at_rest(&self) -> bool {
+        self.slot.is_at_rest()
+    }
+
     /// The refusal that a call would surely get just now: while open, or forced open. It is
     /// counted only when it is given: see [`CircuitBreaker::refuse_known`].
     ///
@@ -306,12 +314,6 @@ impl CircuitBreaker {
         self.slot.see(|core| (core.config.clone(), core.around.clone()))
     }
 
-    /// For the proofs: whether handles are counted right.
-    #[cfg(test)]
-    pub(crate) fn is_only_handle(&self) -> bool {
-        self.slot.has_one_handle()
-    }
-
     fn around(&self) -> Arc<Surroundings> {
         self.make().1
     }
@@ -330,6 +332,10 @@ impl CircuitBreaker {
 impl CircuitBreaker {
     pub(crate) fn license(&self) -> License {
         self.slot.license()
+    }
+
+    pub(crate) fn is_only_handle(&self) -> bool {
+        self.slot.has_one_handle()
     }
 
     pub(crate) fn around_of_it(&self) -> Arc<Surroundings> {

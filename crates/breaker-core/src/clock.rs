@@ -95,15 +95,23 @@ impl Clock for MonotonicClock {
     }
 }
 
-/// Nanoseconds since somebody first asked in this process.
+/// When somebody first asked in this process.
+static BEGINNING: OnceLock<Instant> = OnceLock::new();
+
+/// The present moment; of a proof, where one moves it by hand.
 #[allow(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
-fn nanos_of_process() -> u64 {
+#[inline]
+fn present() -> Instant {
     #[cfg(test)]
     if let Some(nanos) = crate::proofs::hooks::nanos() {
-        return nanos;
+        return *BEGINNING.get_or_init(Instant::now) + Duration::from_nanos(nanos);
     }
-    static BEGINNING: OnceLock<Instant> = OnceLock::new();
-    let now = Instant::now();
+    Instant::now()
+}
+
+/// Nanoseconds since somebody first asked in this process.
+fn nanos_of_process() -> u64 {
+    let now = present();
     let passed = now.saturating_duration_since(*BEGINNING.get_or_init(|| now));
     passed.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(passed.subsec_nanos()))
 }
@@ -116,36 +124,18 @@ pub(crate) fn monotonic_now() -> Tick {
 /// A moment of the machine's own clock, for those who only ask whether it has come: to compare
 /// two of them is much cheaper than to turn one into a [`Tick`].
 #[derive(Clone, Copy)]
-pub(crate) struct Moment {
-    at: Instant,
-    /// Where a test moves the time.
-    #[cfg(test)]
-    nanos: u64,
-}
+pub(crate) struct Moment(Instant);
 
 impl Moment {
     /// The moment `wait` from now.
-    #[allow(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
     pub(crate) fn after(wait: Duration) -> Option<Self> {
-        let at = Instant::now().checked_add(wait)?;
-        #[cfg(test)]
-        let nanos = monotonic_now().after(wait).as_nanos();
-        Some(Self {
-            at,
-            #[cfg(test)]
-            nanos,
-        })
+        present().checked_add(wait).map(Self)
     }
 
     /// Whether this moment is still to come.
-    #[allow(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
     #[inline]
     pub(crate) fn is_to_come(self) -> bool {
-        #[cfg(test)]
-        if let Some(nanos) = crate::proofs::hooks::nanos() {
-            return nanos < self.nanos;
-        }
-        Instant::now() < self.at
+        present() < self.0
     }
 }
 

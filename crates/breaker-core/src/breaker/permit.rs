@@ -77,10 +77,11 @@ impl Permit {
     /// The call ended. A permit that has ended says nothing any more.
     #[inline]
     pub fn end(&mut self, outcome: Outcome) {
-        let admission = self.take();
+        let Admission { slot, word, began } = self.admission;
+        self.admission.word = ENDED;
         let plain = matches!(outcome, Outcome::Success);
-        if !plain || !admission.slot.success_at_once(admission.word, admission.began()) {
-            admission.end(outcome, None);
+        if !plain || !slot.success_at_once(word, known(began)) {
+            end(slot, word, began, outcome);
         }
     }
 
@@ -151,8 +152,10 @@ impl Permit {
 impl Drop for Permit {
     #[inline]
     fn drop(&mut self) {
-        if self.admission.word != ENDED {
-            self.take().cancel();
+        let Admission { slot, word, began } = self.admission;
+        if word != ENDED {
+            self.admission.word = ENDED;
+            cancel(slot, word, began);
         }
     }
 }
@@ -165,13 +168,36 @@ impl fmt::Debug for Permit {
     }
 }
 
+#[inline]
+fn known(began: Tick) -> Option<Tick> {
+    (began != UNKNOWN).then_some(began)
+}
+
+/// Ends a call by its parts: a permit whose address nobody knows can live in registers, and to
+/// put three words together again costs more than the rest of a call.
+#[cold]
+#[inline(never)]
+fn end(slot: &'static Slot, word: u64, began: Tick, outcome: Outcome) {
+    Admission { slot, word, began }.end(outcome, None);
+}
+
+#[cold]
+#[inline(never)]
+fn end_quietly(slot: &'static Slot, word: u64, began: Tick, outcome: Outcome) {
+    Admission { slot, word, began }.end_quietly(outcome);
+}
+
+#[cold]
+#[inline(never)]
+fn cancel(slot: &'static Slot, word: u64, began: Tick) {
+    Admission { slot, word, began }.cancel();
+}
+
 // ===== impl Admission =====
 
-/// How it ends is handed on by value: a permit whose address nobody knows can live in registers.
 impl Admission {
-    #[inline]
     fn began(self) -> Option<Tick> {
-        (self.began != UNKNOWN).then_some(self.began)
+        known(self.began)
     }
 
     #[cold]
@@ -261,7 +287,9 @@ impl Drop for Watch<'_> {
     #[inline]
     fn drop(&mut self) {
         if let Some(outcome) = self.outcome.filter(|_| !planted("panic-unseen")) {
-            self.permit.take().end_quietly(outcome);
+            let Admission { slot, word, began } = self.permit.admission;
+            self.permit.admission.word = ENDED;
+            end_quietly(slot, word, began, outcome);
         }
     }
 }
