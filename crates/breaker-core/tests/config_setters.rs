@@ -245,6 +245,9 @@ fn the_other_profiles_are_what_the_catalogue_says() {
     let stay = Trials::new(3).max_stay(secs(5));
     let advanced = core().open_for(secs(30)).recovery(Recovery::Trials(stay));
     assert_eq!(CircuitBreakerConfig::advanced(), advanced);
+    let trickle = Trickle::new().then_ramp(Ramp::slow_start(16));
+    let adaptive = core().trip(Trip::cusum(Cusum::hard())).recovery(Recovery::Trickle(trickle));
+    assert_eq!(CircuitBreakerConfig::adaptive(), adaptive);
 }
 
 /// The profiles that are named by use, as they are documented.

@@ -328,3 +328,29 @@ proptest! {
         prop_assert!(probes <= most);
     }
 }
+
+/// The adaptive profile from end to end: eight failures open it, a good probe begins a slow start,
+/// and calls that succeed one after the other close it.
+#[test]
+fn the_adaptive_profile_opens_probes_and_starts_slowly() {
+    let (breaker, clock) = circuit(CircuitBreakerConfig::adaptive());
+    fail(&breaker, 7);
+    assert_eq!(breaker.state(), State::Closed);
+    fail(&breaker, 1);
+    assert_eq!(breaker.state(), State::Open);
+    let mut waited = 0;
+    while breaker.state() == State::Open {
+        clock.advance(millis(100));
+        waited += 1;
+        if let Ok(permit) = breaker.try_acquire() {
+            permit.success();
+        }
+        assert!(waited < 100, "no probe in ten seconds");
+    }
+    assert_eq!(breaker.state(), State::HalfOpen);
+    let calls = (1..=100).find(|_| {
+        breaker.try_acquire().expect("below the limit").success();
+        breaker.state() == State::Closed
+    });
+    assert_eq!(calls, Some(14), "from 2 to 16 in flight, one for each");
+}

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{CircuitBreakerConfig, Ramp, RampSpeed, Recovery, Trials, Trip, Window};
+use super::{
+    CircuitBreakerConfig, Cusum, Ramp, RampSpeed, Recovery, Trials, Trickle, Trip, Window,
+};
 use crate::percent::Percent;
 
 /// The strategies that a configuration can name.
@@ -77,6 +79,14 @@ impl CircuitBreakerConfig {
         Self::new()
             .open_for(Duration::from_secs(30))
             .recovery(Recovery::Trials(Trials::new(3).max_stay(Duration::from_secs(5))))
+    }
+
+    /// Opens when nearly everything fails, at any rate of traffic ([`Cusum::hard`]: after 8 failures
+    /// in a row, and seldom while three calls in ten fail). While open, one call in ten or so passes
+    /// as a probe; the first good one leads to a slow start, which closes at 16 calls in flight.
+    pub const fn adaptive() -> Self {
+        let recovery = Trickle::new().then_ramp(Ramp::slow_start(16));
+        Self::new().trip(Trip::cusum(Cusum::hard())).recovery(Recovery::Trickle(recovery))
     }
 
     /// For calls to an HTTP service: half of the calls of the last 30 s (at least 20) failed, or
