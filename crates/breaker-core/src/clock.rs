@@ -95,14 +95,16 @@ impl Clock for MonotonicClock {
     }
 }
 
-/// Nanoseconds since somebody first asked in this process.
+/// When somebody first asked in this process.
+static BEGINNING: OnceLock<Instant> = OnceLock::new();
+
+/// Nanoseconds since then.
 #[allow(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
 fn nanos_of_process() -> u64 {
     #[cfg(test)]
     if let Some(nanos) = crate::proofs::hooks::nanos() {
         return nanos;
     }
-    static BEGINNING: OnceLock<Instant> = OnceLock::new();
     let now = Instant::now();
     let passed = now.saturating_duration_since(*BEGINNING.get_or_init(|| now));
     passed.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(passed.subsec_nanos()))
@@ -124,16 +126,16 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    /// The moment `wait` from now.
+    /// The same moment as `tick` of the machine's own clock, to the nanosecond: it has come as soon
+    /// as that has.
     #[allow(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
-    pub(crate) fn after(wait: Duration) -> Option<Self> {
-        let at = Instant::now().checked_add(wait)?;
-        #[cfg(test)]
-        let nanos = monotonic_now().after(wait).as_nanos();
+    pub(crate) fn at(tick: Tick) -> Option<Self> {
+        let beginning = BEGINNING.get_or_init(Instant::now);
+        let at = beginning.checked_add(Duration::from_nanos(tick.as_nanos()))?;
         Some(Self {
             at,
             #[cfg(test)]
-            nanos,
+            nanos: tick.as_nanos(),
         })
     }
 
@@ -240,5 +242,22 @@ impl Clock for TokioClock {
 impl Default for TokioClock {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_comes_when_its_tick_does() {
+        let now = monotonic_now();
+        for wait in [Duration::ZERO, Duration::from_nanos(1), Duration::from_secs(3_600)] {
+            let tick = now.after(wait);
+            let moment = Moment::at(tick).expect("it is not far");
+            let beginning = BEGINNING.get().expect("somebody asked");
+            assert_eq!(moment.at.duration_since(*beginning), tick.since(Tick::ZERO));
+            assert_eq!(moment.is_to_come(), wait > Duration::from_nanos(1));
+        }
     }
 }
