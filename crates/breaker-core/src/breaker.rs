@@ -336,8 +336,7 @@ impl CircuitBreaker {
 
     /// Ends the circuit, but has nobody notice it.
     pub(crate) fn end_unnoticed(self) {
-        self.slot.lose_handle();
-        std::mem::forget(self);
+        std::mem::ManuallyDrop::new(self).slot.lose_handle();
     }
 
     pub(crate) fn folded(&self) -> (Machine, CircuitBreakerConfig) {
