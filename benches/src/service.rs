@@ -4,9 +4,8 @@ use std::fmt;
 use std::future::{Ready, ready};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
-use portcullis::{FailureKind, Reason, Rejected};
+use portcullis::{Reason, Rejected};
 use tower_service::Service;
 
 /// A service that is always ready and answers at once.
@@ -22,15 +21,15 @@ pub struct Later;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[allow(clippy::exhaustive_enums, reason = "complete by definition")]
 pub enum Failed {
-    /// The call was refused: why, and for how long.
-    Refused(Reason, Option<Duration>),
+    /// The call was refused.
+    Refused(Reason),
     /// The call failed.
-    Inner(FailureKind),
+    Inner,
 }
 
 impl From<Rejected> for Failed {
     fn from(rejected: Rejected) -> Self {
-        Self::Refused(rejected.reason(), rejected.retry_after())
+        Self::Refused(rejected.reason())
     }
 }
 
@@ -43,7 +42,7 @@ impl fmt::Display for Failed {
 impl std::error::Error for Failed {}
 
 fn answer(fail: bool) -> Ready<Result<(), Failed>> {
-    ready(if fail { Err(Failed::Inner(FailureKind::Internal)) } else { Ok(()) })
+    ready(if fail { Err(Failed::Inner) } else { Ok(()) })
 }
 
 impl Service<bool> for Nothing {

@@ -161,6 +161,7 @@ pub(crate) const TARGETS: [Target; 15] = [
 mod tests {
     use super::*;
 
+    /// S-ADV-08: each path has its time, in ns per call, beside what is aimed at.
     #[test]
     fn every_path_is_measured_by_a_case_of_ours() {
         let cases = crate::ours(portcullis::ManualClock::new());

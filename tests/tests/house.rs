@@ -9,7 +9,7 @@ use portcullis_tests::root;
 use toml::{Table, Value};
 
 /// What stands at the top of the repository, and nothing else does.
-const TOP_LEVEL: [&str; 19] = [
+const TOP_LEVEL: [&str; 20] = [
     ".cargo",
     ".ci",
     ".gitignore",
@@ -36,11 +36,12 @@ const TOP_LEVEL: [&str; 19] = [
 const FRAMEWORKS: [&str; 5] = ["axum", "hyper", "tonic", "tower", "tower-http"];
 
 /// The capabilities of the breaker. Each is named above the test that shows it.
-const CAPABILITIES: [(&str, &[u32]); 4] = [
+const CAPABILITIES: [(&str, &[u32]); 5] = [
     ("S-CORE", &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]),
     ("S-WIN", &[1, 2, 3, 4, 5, 6, 7, 8, 11, 12]),
     ("S-STRAT", &[1, 2, 3, 4, 5, 6, 7, 8]),
     ("S-MET", &[6]),
+    ("S-ADV", &[8]),
 ];
 
 // ===== manifests =====

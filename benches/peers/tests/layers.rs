@@ -14,7 +14,7 @@ use axum::error_handling::HandleErrorLayer;
 use axum::http::{Response, StatusCode};
 use axum::routing::get;
 use common::Replies;
-use portcullis::{CircuitBreakerConfig, CircuitBreakerLayer, FailureKind, TokioClock};
+use portcullis::{CircuitBreakerConfig, CircuitBreakerLayer, TokioClock};
 use portcullis_benches::{Failed, Nothing, call};
 use portcullis_peers::tower_resilience::{last_100, layer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -39,7 +39,7 @@ where
     <L::Service as Service<bool>>::Error: std::fmt::Debug,
 {
     let answers = (0..10).map(|_| format!("{:?}", call(&mut layer.layer(Nothing), true)));
-    answers.filter(|answer| answer.contains("Internal")).count()
+    answers.filter(|answer| answer.contains("Inner")).count()
 }
 
 #[test]
@@ -136,9 +136,12 @@ fn the_error_of_the_service_is_kept_by_one_of_them() {
 #[test]
 fn a_refusal_says_when_to_come_back_in_one_of_them() {
     let ours = CircuitBreakerLayer::generic(CircuitBreakerConfig::new());
-    ours.handle().trip().expect("it is closed");
+    let breaker = ours.handle();
+    breaker.trip().expect("it is closed");
     let answer = call(&mut ours.layer(Nothing), false);
-    assert!(matches!(answer, Some(Err(Failed::Refused(_, Some(wait)))) if !wait.is_zero()));
+    assert!(matches!(answer, Some(Err(Failed::Refused(_)))));
+    let refusal = breaker.try_acquire().expect_err("it is open");
+    assert!(refusal.retry_after().is_some_and(|wait| !wait.is_zero()));
 
     // A unit; the other says how long it has been open, not how long it will be.
     let mut resilience = layer(last_100().consecutive_failures(1)).layer(Nothing);
@@ -182,7 +185,7 @@ impl Service<bool> for Strict {
 
     fn call(&mut self, _: bool) -> Self::Future {
         let ready = std::mem::take(&mut self.ready);
-        std::future::ready(if ready { Ok(()) } else { Err(Failed::Inner(FailureKind::Internal)) })
+        std::future::ready(if ready { Ok(()) } else { Err(Failed::Inner) })
     }
 }
 
@@ -205,7 +208,7 @@ impl Service<bool> for Gone {
     type Future = std::future::Ready<Result<(), Failed>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failed>> {
-        Poll::Ready(Err(Failed::Inner(FailureKind::Connection)))
+        Poll::Ready(Err(Failed::Inner))
     }
 
     fn call(&mut self, _: bool) -> Self::Future {

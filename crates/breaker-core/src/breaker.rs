@@ -166,6 +166,14 @@ impl CircuitBreaker {
         permit
     }
 
+    /// Whether the circuit is closed and under no order, as far as a look can tell: then there is
+    /// no [`known_refusal`](Self::known_refusal).
+    #[must_use]
+    #[inline]
+    pub fn is_at_rest(&self) -> bool {
+        self.slot.is_at_rest()
+    }
+
     /// The refusal that a call would surely get just now: while open, or forced open. It is
     /// counted only when it is given: see [`CircuitBreaker::refuse_known`].
     ///
@@ -208,13 +216,15 @@ impl CircuitBreaker {
         rejected
     }
 
-    /// Takes in an outcome for which nobody asked admission. In half-open it counts as a trial
-    /// if one is free.
+    /// Takes in an outcome for which nobody asked admission. While closed it is evidence. In
+    /// half-open it counts as a trial if one is free, and while open as a probe if one is due
+    /// ([`Trickle`](crate::Trickle)); otherwise it is in the totals only.
     pub fn record(&self, outcome: Outcome) {
         self.record_timed(outcome, Duration::ZERO);
     }
 
-    /// Takes in the outcome of a call that took `duration`, for which nobody asked admission.
+    /// Takes in the outcome of a call that took `duration`, for which nobody asked admission; see
+    /// [`record`](Self::record).
     pub fn record_timed(&self, outcome: Outcome, duration: Duration) {
         let now = self.slot.now();
         self.slot.take_in(|core, done, news, wanted| {
@@ -224,7 +234,8 @@ impl CircuitBreaker {
         });
     }
 
-    /// Takes in that the callee could not even be made ready: evidence, but never a trial.
+    /// Takes in that the callee could not even be made ready: evidence while closed, but never a
+    /// trial or a probe.
     pub fn record_unready(&self, outcome: Outcome) {
         let now = self.slot.now();
         self.slot.take_in(|core, done, news, wanted| {
@@ -269,7 +280,8 @@ impl CircuitBreaker {
         self.slot.see(|core| core.config.name)
     }
 
-    /// Has `observer` told what happens from now on, for all clones of the handle.
+    /// Has `observer` told what happens from now on, for all clones of the handle. Every call takes
+    /// the circuit's lock then.
     pub fn observe(&self, observer: impl Observe + 'static) {
         self.around().observe(Arc::new(observer));
     }
@@ -304,12 +316,6 @@ impl CircuitBreaker {
         self.slot.see(|core| (core.config.clone(), core.around.clone()))
     }
 
-    /// For the proofs: whether handles are counted right.
-    #[cfg(test)]
-    pub(crate) fn is_only_handle(&self) -> bool {
-        self.slot.has_one_handle()
-    }
-
     fn around(&self) -> Arc<Surroundings> {
         self.make().1
     }
@@ -328,6 +334,10 @@ impl CircuitBreaker {
 impl CircuitBreaker {
     pub(crate) fn license(&self) -> License {
         self.slot.license()
+    }
+
+    pub(crate) fn is_only_handle(&self) -> bool {
+        self.slot.has_one_handle()
     }
 
     pub(crate) fn around_of_it(&self) -> Arc<Surroundings> {

@@ -98,14 +98,20 @@ impl Clock for MonotonicClock {
 /// When somebody first asked in this process.
 static BEGINNING: OnceLock<Instant> = OnceLock::new();
 
-/// Nanoseconds since then.
+/// The present moment; of a proof, where one moves it by hand.
 #[allow(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
-fn nanos_of_process() -> u64 {
+#[inline]
+fn present() -> Instant {
     #[cfg(test)]
     if let Some(nanos) = crate::proofs::hooks::nanos() {
-        return nanos;
+        return *BEGINNING.get_or_init(Instant::now) + Duration::from_nanos(nanos);
     }
-    let now = Instant::now();
+    Instant::now()
+}
+
+/// Nanoseconds since somebody first asked in this process.
+fn nanos_of_process() -> u64 {
+    let now = present();
     let passed = now.saturating_duration_since(*BEGINNING.get_or_init(|| now));
     passed.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(passed.subsec_nanos()))
 }
@@ -118,36 +124,20 @@ pub(crate) fn monotonic_now() -> Tick {
 /// A moment of the machine's own clock, for those who only ask whether it has come: to compare
 /// two of them is much cheaper than to turn one into a [`Tick`].
 #[derive(Clone, Copy)]
-pub(crate) struct Moment {
-    at: Instant,
-    /// Where a test moves the time.
-    #[cfg(test)]
-    nanos: u64,
-}
+pub(crate) struct Moment(Instant);
 
 impl Moment {
     /// The same moment as `tick` of the machine's own clock, to the nanosecond: it has come as soon
     /// as that has.
-    #[allow(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
     pub(crate) fn at(tick: Tick) -> Option<Self> {
-        let beginning = BEGINNING.get_or_init(Instant::now);
-        let at = beginning.checked_add(Duration::from_nanos(tick.as_nanos()))?;
-        Some(Self {
-            at,
-            #[cfg(test)]
-            nanos: tick.as_nanos(),
-        })
+        // Whoever has a tick has asked before.
+        BEGINNING.get()?.checked_add(Duration::from_nanos(tick.as_nanos())).map(Self)
     }
 
     /// Whether this moment is still to come.
-    #[allow(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
     #[inline]
     pub(crate) fn is_to_come(self) -> bool {
-        #[cfg(test)]
-        if let Some(nanos) = crate::proofs::hooks::nanos() {
-            return nanos < self.nanos;
-        }
-        Instant::now() < self.at
+        present() < self.0
     }
 }
 
@@ -256,7 +246,7 @@ mod tests {
             let tick = now.after(wait);
             let moment = Moment::at(tick).expect("it is not far");
             let beginning = BEGINNING.get().expect("somebody asked");
-            assert_eq!(moment.at.duration_since(*beginning), tick.since(Tick::ZERO));
+            assert_eq!(moment.0.duration_since(*beginning), tick.since(Tick::ZERO));
             assert_eq!(moment.is_to_come(), wait > Duration::from_nanos(1));
         }
     }

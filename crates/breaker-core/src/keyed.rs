@@ -20,11 +20,17 @@ use crate::sync::{Mutex, lock};
 /// One circuit per key, all of the same configuration.
 ///
 /// The map is bounded. When it is full, a new key takes the place of a circuit that equals a new
-/// one: closed, without failures in its evidence (or with none for a quarter of an hour), with no
-/// handle outside of the map; calls of it that are out say nothing then. It looks at eight places, each time further on; where it finds none, the key shares
-/// one overflow circuit with others like it. So no flood of keys makes the map forget a circuit
-/// that is open, and an arrival costs the same however large the map is. Keys are hashed with a
-/// random seed, since attackers choose keys.
+/// one: closed, without failures in its evidence (or with none for a quarter of an hour), without
+/// a threshold that a [`Tuner`](crate::Tuner) has moved (or not called for as long), without a
+/// configuration, a strategy or a gate of its own, and with no handle outside of the map. One that
+/// opened and was never asked again counts as new a quarter of an hour after its open period, and
+/// past outages keep nobody's place. It looks at eight places, each time further on; where it finds none, the key
+/// shares one overflow circuit with others like it. So no flood of keys makes the map forget a
+/// circuit that is open, and an arrival costs the same however large the map is. Keys are hashed
+/// with a random seed, since attackers choose keys.
+///
+/// A [`Permit`] is no handle: calls of a circuit that gives way may still be out, and say nothing
+/// any more. Who wants to hear of them holds a handle meanwhile.
 ///
 /// ```
 /// use breaker_core::{CircuitBreakerConfig, CircuitBreakers, State};
@@ -139,8 +145,11 @@ impl<K: Clone + Display + Eq + Hash> CircuitBreakers<K> {
     /// [`try_acquire_unstamped`](CircuitBreaker::try_acquire_unstamped) does, without a handle of
     /// it where that takes nothing but a look.
     ///
-    /// Each thread remembers where it found its last keys, by their 64-bit hashes; the hash is
-    /// seeded at random, and the circuit that is found admits, as long as it is healthy.
+    /// Each thread remembers where it found its last keys, up to 128, by their 64-bit hashes, and
+    /// does not compare those keys again as long as their circuits are healthy. The hash is
+    /// seeded at random, so nobody can make two keys equal by it; by chance a call that is out for
+    /// one key is admitted, and judged, by the circuit of another once in some 10^17 look-ups.
+    /// [`get`](Self::get) always compares.
     ///
     /// # Errors
     /// A [`Rejected`], which says why and when to come back.
@@ -167,7 +176,8 @@ impl<K: Clone + Display + Eq + Hash> CircuitBreakers<K> {
         }
     }
 
-    /// The circuit of this key, or the overflow circuit where there is no place.
+    /// The circuit of this key, or the overflow circuit where there is no place. The handle keeps it
+    /// in its place.
     #[must_use]
     pub fn get(&self, key: &K) -> CircuitBreaker {
         let shared = &*self.shared;
@@ -254,7 +264,8 @@ impl<K: Clone + Display + Eq + Hash> CircuitBreakers<K> {
         }
     }
 
-    /// Has `observer` told what happens to all of them from now on.
+    /// Has `observer` told what happens to all of them from now on; every call of theirs takes the
+    /// lock of its circuit then.
     pub fn observe(&self, observer: impl Observe + 'static) {
         self.shared.around.observe(Arc::new(observer));
     }

@@ -20,6 +20,10 @@ use crate::state::{State, Transition};
 ///
 /// `()` observes nothing. An observer that panics harms neither the circuit nor other observers;
 /// the panic goes on in the call that caused the event.
+///
+/// Where there is an observer, whatever it is interested in, every call takes the circuit's lock,
+/// on arrival and at its end. Who wants changes only can
+/// [`subscribe`](crate::CircuitBreaker::subscribe) to them, which costs calls nothing.
 pub trait Observe: Send + Sync {
     /// What it wants to hear; asked for every event, so that it can change at any time. Nothing
     /// is built for events that nobody wants.

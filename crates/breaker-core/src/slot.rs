@@ -241,6 +241,7 @@ impl Slot {
 // ===== without the lock =====
 
 impl Slot {
+    #[inline]
     pub(crate) fn license(&self) -> License {
         self.words.license()
     }
@@ -351,6 +352,7 @@ impl Slot {
     }
 
     /// Whether the circuit is closed, and no order will change that by itself.
+    #[inline]
     pub(crate) fn is_at_rest(&self) -> bool {
         self.license().has(License::AT_REST)
     }
@@ -430,12 +432,6 @@ impl Slot {
         read(lock(&self.inner).living())
     }
 
-    /// Takes in what is noted, and looks at the circuit that lives here.
-    #[cfg(all(test, loom))]
-    fn fold_and_see<T>(&self, read: impl FnOnce(&Core) -> T) -> T {
-        self.step_quietly(|inner, _, _, _| read(inner.living())).answer
-    }
-
     /// Whether the permit is one of the circuit that lives here.
     pub(crate) fn knows(&self, permit: u64) -> bool {
         lock(&self.inner).ticket(permit).is_some()
@@ -445,6 +441,12 @@ impl Slot {
     #[cfg(all(test, not(any(loom, shuttle))))]
     pub(crate) fn folded(&self) -> Option<(crate::machine::Machine, crate::CircuitBreakerConfig)> {
         lock(&self.inner).folded(self.place())
+    }
+
+    /// Takes in what is noted, and looks at the circuit that lives here.
+    #[cfg(all(test, loom))]
+    fn fold_and_see<T>(&self, read: impl FnOnce(&Core) -> T) -> T {
+        self.step_quietly(|inner, _, _, _| read(inner.living())).answer
     }
 
     /// What the family of the circuit shares.

@@ -9,8 +9,11 @@ use crate::percent::Percent;
 ///
 /// A strategy is asked after each call that ended, outside of all locks, with the facts of that
 /// moment; it may only cause the edges that every circuit has. While open, the open period of the
-/// configuration runs, or its probes do, of which a good one leads to half-open; half-open, the stay of the configuration is the longest there is. One that
-/// panics is replaced by the configuration's own strategy, and reported.
+/// configuration runs, or its probes do, of which a good one leads to half-open; half-open, the
+/// stay of the configuration is the longest there is. One that panics is replaced by the
+/// configuration's own strategy, and reported.
+///
+/// While one is in force, each end of a call takes the circuit's lock.
 ///
 /// The evidence is that of the conditions of the configuration's [`Trip`](crate::Trip): what is
 /// named there is kept and can be read from the facts, [`failure_score`](Snapshot::failure_score),

@@ -1,5 +1,7 @@
 //! The fuzz targets without a fuzzer: over the corpus, and over what chance makes of it. T11, T12.
 
+#![cfg(feature = "serde")]
+
 mod targets;
 
 use std::fs;

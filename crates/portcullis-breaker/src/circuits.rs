@@ -43,6 +43,9 @@ pub trait Known {
     #[must_use]
     fn keep(&self) -> Self;
 
+    /// Whether there surely is no such refusal; a look, no more.
+    fn is_at_rest(&self) -> bool;
+
     /// The refusal that every request would surely get just now.
     fn known_refusal(&self) -> Option<Rejected>;
 
@@ -82,6 +85,10 @@ impl Known for Single {
     }
 
     #[inline]
+    fn is_at_rest(&self) -> bool {
+        self.0.is_at_rest()
+    }
+
     fn known_refusal(&self) -> Option<Rejected> {
         self.0.known_refusal()
     }
@@ -140,6 +147,11 @@ where
 impl<F: Clone, K: Clone + Display + Eq + Hash> Known for Keyed<F, K> {
     fn keep(&self) -> Self {
         self.clone()
+    }
+
+    #[inline]
+    fn is_at_rest(&self) -> bool {
+        true
     }
 
     /// No key, no answer.

@@ -195,7 +195,7 @@ impl<C, R, T> CircuitBreakerLayer<C, R, T> {
 }
 
 impl<C, R, T: Known> CircuitBreakerLayer<C, R, T> {
-    /// Has `observer` told what happens from now on.
+    /// Has `observer` told what happens from now on. Every call takes the circuit's lock then.
     pub fn observe(self, observer: impl Observe + 'static) -> Self {
         self.circuits.observe(observer);
         self

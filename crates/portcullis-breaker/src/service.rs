@@ -21,6 +21,8 @@ pub struct CircuitBreakerService<S, C, R, T> {
     classify: C,
     refuse: R,
     asked: Ready,
+    /// The refusal that was known then.
+    known: Option<Rejected>,
     /// Wakes a caller that waits for the inner service when the circuit opens meanwhile.
     changes: Option<Events>,
 }
@@ -33,14 +35,22 @@ pub(crate) enum Ready {
     /// The inner service is ready.
     Inner,
     /// The circuit was known to refuse, and the inner service was not asked.
-    Refuses(Rejected),
+    Refuses,
     /// The inner service failed to become ready, and that is recorded.
     Failed,
 }
 
 impl<S, C, R, T> CircuitBreakerService<S, C, R, T> {
     pub(crate) const fn new(inner: S, circuits: T, classify: C, refuse: R) -> Self {
-        Self { inner, circuits, classify, refuse, asked: Ready::Unasked, changes: None }
+        Self {
+            inner,
+            circuits,
+            classify,
+            refuse,
+            asked: Ready::Unasked,
+            known: None,
+            changes: None,
+        }
     }
 
     /// The service inside.
@@ -67,18 +77,10 @@ impl<S, C, R, T> CircuitBreakerService<S, C, R, T> {
         C: Classify<S::Response, S::Error>,
         T: Known,
     {
-        if let Some(rejected) = self.circuits.known_refusal() {
-            self.asked = Ready::Refuses(rejected);
+        if !self.circuits.is_at_rest() && self.finds_refusal() {
             return Poll::Ready(Ok(()));
         }
         match self.inner.poll_ready(cx) {
-            Poll::Pending => {
-                // It tries again: should that fail, it is another failure.
-                if matches!(self.asked, Ready::Failed) {
-                    self.asked = Ready::Unasked;
-                }
-                self.poll_opened(cx)
-            }
             Poll::Ready(Ok(())) => {
                 self.asked = Ready::Inner;
                 Poll::Ready(Ok(()))
@@ -87,11 +89,28 @@ impl<S, C, R, T> CircuitBreakerService<S, C, R, T> {
                 self.failed_to_be_ready(&error);
                 Poll::Ready(Err(error))
             }
+            Poll::Pending => self.poll_opened(cx),
         }
+    }
+
+    /// Whether the circuit is known to refuse; then no inner service need be ready.
+    #[cold]
+    #[inline(never)]
+    fn finds_refusal(&mut self) -> bool
+    where
+        T: Known,
+    {
+        let known = self.circuits.known_refusal();
+        if known.is_some() {
+            self.asked = Ready::Refuses;
+            self.known = known;
+        }
+        known.is_some()
     }
 
     /// Takes in that the inner service failed to become ready.
     #[cold]
+    #[inline(never)]
     fn failed_to_be_ready<Req>(&mut self, error: &S::Error)
     where
         S: Service<Req>,
@@ -107,23 +126,22 @@ impl<S, C, R, T> CircuitBreakerService<S, C, R, T> {
 
     /// Waits for the circuit to open, where the inner service is not ready.
     #[cold]
+    #[inline(never)]
     fn poll_opened<E>(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), E>>
     where
         T: Known,
     {
+        // It tries again: should that fail, it is another failure.
+        if matches!(self.asked, Ready::Failed) {
+            self.asked = Ready::Unasked;
+        }
         let Some(changes) = self.changes.take().or_else(|| self.circuits.subscribe()) else {
             return Poll::Pending;
         };
         let changes = self.changes.insert(changes);
         while changes.poll_next(cx).is_ready() {}
         // Asked after the waker is in its place: a change in between is not missed.
-        match self.circuits.known_refusal() {
-            Some(rejected) => {
-                self.asked = Ready::Refuses(rejected);
-                Poll::Ready(Ok(()))
-            }
-            None => Poll::Pending,
-        }
+        if self.finds_refusal() { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
     /// Admits a request, where all is well and that takes nothing but a look.
@@ -140,21 +158,6 @@ impl<S, C, R, T> CircuitBreakerService<S, C, R, T> {
         Some(permit)
     }
 
-    /// Makes an admitted call.
-    #[inline]
-    fn make<Req>(
-        &mut self,
-        mut permit: Permit,
-        request: Req,
-    ) -> ResponseFuture<S::Future, C, S::Response, S::Error>
-    where
-        S: Service<Req>,
-        C: Clone,
-    {
-        let inner = permit.watch(|| self.inner.call(request));
-        ResponseFuture::admitted(inner, permit, self.classify.clone())
-    }
-
     /// Asks for admission of a request, by what `poll_ready` found out.
     pub(crate) fn admit<Req>(&mut self, request: &Req) -> Result<Permit, Rejected>
     where
@@ -168,15 +171,14 @@ impl<S, C, R, T> CircuitBreakerService<S, C, R, T> {
     }
 
     #[cold]
+    #[inline(never)]
     fn refuse<Req>(&mut self, request: &Req) -> Rejected
     where
         T: Circuits<Req>,
     {
-        let known = match std::mem::replace(&mut self.asked, Ready::Unasked) {
-            // Even if the circuit is half-open by now: the inner service is not ready.
-            Ready::Refuses(rejected) => Some(rejected),
-            Ready::Unasked | Ready::Failed | Ready::Inner => None,
-        };
+        // Even if the circuit is half-open by now: the inner service is not ready.
+        let known = self.known.take().filter(|_| matches!(self.asked, Ready::Refuses));
+        self.asked = Ready::Unasked;
         self.circuits.refuse(request, known)
     }
 
@@ -203,13 +205,17 @@ where
 
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
-        if let Some(permit) = self.admit_at_once::<Req>() {
-            return self.make(permit, request);
-        }
-        match self.admit(&request) {
-            Ok(permit) => self.make(permit, request),
-            Err(rejected) => ResponseFuture::refused(self.refuse.refuse(&request, rejected)),
-        }
+        let mut permit = match self.admit_at_once::<Req>() {
+            Some(permit) => permit,
+            None => match self.admit(&request) {
+                Ok(permit) => permit,
+                Err(rejected) => {
+                    return ResponseFuture::refused(self.refuse.refuse(&request, rejected));
+                }
+            },
+        };
+        let inner = permit.watch(|| self.inner.call(request));
+        ResponseFuture::admitted(inner, permit, self.classify.clone())
     }
 }
 
@@ -222,6 +228,7 @@ impl<S: Clone, C: Clone, R: Clone, T: Clone> Clone for CircuitBreakerService<S, 
             classify: self.classify.clone(),
             refuse: self.refuse.clone(),
             asked: Ready::Unasked,
+            known: None,
             changes: None,
         }
     }

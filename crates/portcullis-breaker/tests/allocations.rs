@@ -92,6 +92,7 @@ fn the_counter_counts() {
     assert_eq!(measure(|| drop(std::hint::black_box(Box::new(1)))).count_total, 1);
 }
 
+/// S-ADV-08: no allocation for a success.
 #[test]
 fn a_success_allocates_nothing_whatever_the_evidence() {
     let rate = Percent::new(50);
@@ -116,6 +117,7 @@ fn a_success_allocates_nothing_whatever_the_evidence() {
     }
 }
 
+/// S-ADV-08: no allocation for a clone per call.
 #[test]
 fn a_clone_per_call_allocates_nothing() {
     // As axum does it.
@@ -137,6 +139,7 @@ fn a_clone_per_call_allocates_nothing() {
     }
 }
 
+/// S-ADV-08: none for the usual share of failures.
 #[test]
 fn one_failure_in_a_hundred_allocates_nothing() {
     let rate = Percent::new(50);
@@ -160,6 +163,7 @@ fn one_failure_in_a_hundred_allocates_nothing() {
     }
 }
 
+/// S-ADV-08: none for a trial.
 #[test]
 fn a_trial_allocates_nothing() {
     let trials = Recovery::Trials(Trials::new(10_000));
@@ -171,6 +175,7 @@ fn a_trial_allocates_nothing() {
     assert_eq!(breaker.state(), State::HalfOpen);
 }
 
+/// S-ADV-08: none for a call by key.
 #[test]
 fn a_success_per_key_allocates_nothing() {
     let layer = CircuitBreakerLayer::generic(CONFIG).keyed_fn(|_: &Request<()>| Some("a"));
@@ -186,6 +191,7 @@ fn a_success_per_key_allocates_nothing() {
     assert_eq!(allocations(&mut service, true), 0);
 }
 
+/// S-ADV-08: none for a refused call.
 #[test]
 fn a_refused_call_allocates_nothing() {
     let layer = CircuitBreakerLayer::generic(CONFIG);
@@ -197,6 +203,7 @@ fn a_refused_call_allocates_nothing() {
     assert_eq!(totals.refused, 1_001);
 }
 
+/// S-ADV-08: none for a refusal, whatever its reason.
 #[test]
 fn a_refusal_by_the_breaker_allocates_nothing() {
     let breaker = CircuitBreaker::new(CONFIG);
@@ -220,6 +227,7 @@ fn a_refusal_by_the_breaker_allocates_nothing() {
     refusals(Reason::ForcedOpen);
 }
 
+/// S-ADV-08: none for failures and cancelled calls.
 #[test]
 fn failures_and_cancelled_calls_allocate_nothing_until_the_state_changes() {
     let breaker = CircuitBreaker::new(CONFIG);

@@ -113,6 +113,7 @@ fn reads(trip: Trip, waits: bool, failing: u64) -> u64 {
 
 const NEVER: u64 = u64::MAX;
 
+/// S-ADV-08: no clock read where time is no evidence.
 #[test]
 fn a_call_that_is_ready_at_once_reads_no_clock_for_evidence_without_time() {
     for trip in [
@@ -125,6 +126,7 @@ fn a_call_that_is_ready_at_once_reads_no_clock_for_evidence_without_time() {
     }
 }
 
+/// S-ADV-08: one clock read for a window of time.
 #[test]
 fn a_time_window_reads_the_clock_at_most_once_per_call() {
     let trip = Trip::failure_rate(HALF, Window::in_buckets(Duration::from_secs(10), 10));
@@ -132,6 +134,7 @@ fn a_time_window_reads_the_clock_at_most_once_per_call() {
     assert!(reads(trip, false, 100) <= CALLS + CALLS / 100, "and once more for a failure");
 }
 
+/// S-ADV-08: two clock reads for slow calls.
 #[test]
 fn slow_call_detection_reads_the_clock_at_most_twice_per_call() {
     let last_calls = Trip::slow_rate(HALF, Window::last(100));
@@ -143,12 +146,14 @@ fn slow_call_detection_reads_the_clock_at_most_twice_per_call() {
     }
 }
 
+/// S-ADV-08: one clock read more for a failure.
 #[test]
 fn a_failure_costs_at_most_one_read_more() {
     let trip = Trip::failure_rate(HALF, Window::last(100));
     assert!(reads(trip, false, 100) <= CALLS / 100);
 }
 
+/// S-ADV-08: one clock read for a refusal.
 #[test]
 fn a_refusal_reads_the_clock_at_most_once() {
     let clock = CountingClock::default();

@@ -37,6 +37,7 @@ fn live<T>(make: impl FnOnce() -> T) -> (i64, T) {
     (bytes_current, made.expect("it was made"))
 }
 
+/// S-ADV-08: bytes per call.
 #[test]
 fn the_response_future_is_little_larger_than_the_one_inside() {
     type Inner = Ready<Result<[u64; 4], u64>>;
@@ -46,6 +47,7 @@ fn the_response_future_is_little_larger_than_the_one_inside() {
     assert!(added <= FUTURE, "{added} B");
 }
 
+/// S-ADV-08: bytes per circuit.
 #[test]
 fn a_breaker_and_its_window_have_a_fixed_size() {
     let _alone = alone();
@@ -78,6 +80,7 @@ fn a_breaker_and_its_window_have_a_fixed_size() {
     }
 }
 
+/// S-ADV-08: bytes per key.
 #[test]
 fn a_hundred_thousand_keys_stay_small() {
     let _alone = alone();
@@ -94,6 +97,7 @@ fn a_hundred_thousand_keys_stay_small() {
     assert!(each <= KEY, "{each} B");
 }
 
+/// S-ADV-08: no bytes for circuits that have ended.
 #[test]
 fn breakers_that_are_made_and_dropped_leave_nothing_behind() {
     let _alone = alone();

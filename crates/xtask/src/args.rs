@@ -8,8 +8,8 @@ commands:
   test               everything a change must pass: formatting, lints, docs, all tests,
                      dependency budget, licences; stable Rust only
   deep [--strict]    what takes longer: many property cases, larger walks, conformance in
-                     release, proofs at full size, advisories, miri; --strict counts a skipped
-                     check as a failure
+                     release, proofs at full size, fuzzing, advisories, miri; --strict counts a
+                     skipped check as a failure
   controls           puts bugs in on purpose, and wants the proofs to find each
   bench [--quick] [--macro]    what each path costs, beside what is aimed at and beside others;
                      --quick takes fewer rounds, --macro measures a real server instead";

@@ -15,7 +15,7 @@ use std::time::Duration;
 use circuitbreaker_rs::{BreakerError, CircuitBreaker as RatedBreaker, DefaultPolicy};
 use failsafe::futures::CircuitBreaker as _;
 use failsafe::{backoff, failure_policy};
-use portcullis::{CircuitBreakerConfig, CircuitBreakerLayer, FailureKind, ManualClock, Pace};
+use portcullis::{CircuitBreakerConfig, CircuitBreakerLayer, ManualClock, Pace};
 use portcullis_benches::Failed;
 use recloser::{AsyncRecloser, Recloser};
 use tower_layer::Layer as _;
@@ -48,7 +48,7 @@ impl Future for Reply {
         match *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             None => Poll::Pending,
             Some(true) => Poll::Ready(Ok(())),
-            Some(false) => Poll::Ready(Err(Failed::Inner(FailureKind::Internal))),
+            Some(false) => Poll::Ready(Err(Failed::Inner)),
         }
     }
 }

@@ -54,7 +54,8 @@ impl CircuitBreaker {
         self.slot.step(|core, done, _, _| core.machine.trip(&core.config, now, done))
     }
 
-    /// Ends the open period at once, and begins with the trials.
+    /// Ends the open period at once, and begins with the trials, or with the ramp. Where single
+    /// probes decide ([`Trickle`](crate::Trickle)) and no ramp follows them, one trial does.
     ///
     /// # Errors
     /// When the circuit is not open. Nothing is changed then.

@@ -14,8 +14,10 @@ use crate::state::State;
 /// Proof that a call was admitted. It ends exactly once: with an outcome, or dropped.
 ///
 /// A dropped permit is a cancelled call: by default it counts as a timeout if it was already
-/// slow, and says nothing otherwise ([`OnDrop`](crate::OnDrop)). Dropping never panics and never
-/// blocks.
+/// slow, and says nothing otherwise ([`OnDrop`](crate::OnDrop)). Dropping never panics, and waits
+/// for nothing but the circuit's short lock.
+///
+/// A permit does not keep its circuit: one that outlives the last handle says nothing any more.
 #[must_use = "a permit that is dropped is a cancelled call"]
 pub struct Permit {
     admission: Admission,
@@ -75,10 +77,11 @@ impl Permit {
     /// The call ended. A permit that has ended says nothing any more.
     #[inline]
     pub fn end(&mut self, outcome: Outcome) {
-        let admission = self.take();
+        let Admission { slot, word, began } = self.admission;
+        self.admission.word = ENDED;
         let plain = matches!(outcome, Outcome::Success);
-        if !plain || !admission.slot.success_at_once(admission.word, admission.began()) {
-            admission.end(outcome, None);
+        if !plain || !slot.success_at_once(word, known(began)) {
+            end(slot, word, began, outcome);
         }
     }
 
@@ -105,7 +108,7 @@ impl Permit {
         began.map_or(Duration::ZERO, |began| self.admission.slot.now().since(began))
     }
 
-    /// Does something that may panic. A panic ends the call as a failure of kind
+    /// Does something that may panic, and hands on what it gave. A panic ends the call as a failure of kind
     /// [`Panic`](FailureKind::Panic), and goes on.
     ///
     /// Panics are told apart by position, not by `thread::panicking()`, which is wrong under
@@ -149,8 +152,10 @@ impl Permit {
 impl Drop for Permit {
     #[inline]
     fn drop(&mut self) {
-        if self.admission.word != ENDED {
-            self.take().cancel();
+        let Admission { slot, word, began } = self.admission;
+        if word != ENDED {
+            self.admission.word = ENDED;
+            cancel(slot, word, began);
         }
     }
 }
@@ -163,13 +168,36 @@ impl fmt::Debug for Permit {
     }
 }
 
+#[inline]
+fn known(began: Tick) -> Option<Tick> {
+    (began != UNKNOWN).then_some(began)
+}
+
+/// Ends a call by its parts: a permit whose address nobody knows can live in registers, and to
+/// put three words together again costs more than the rest of a call.
+#[cold]
+#[inline(never)]
+fn end(slot: &'static Slot, word: u64, began: Tick, outcome: Outcome) {
+    Admission { slot, word, began }.end(outcome, None);
+}
+
+#[cold]
+#[inline(never)]
+fn end_quietly(slot: &'static Slot, word: u64, began: Tick, outcome: Outcome) {
+    Admission { slot, word, began }.end_quietly(outcome);
+}
+
+#[cold]
+#[inline(never)]
+fn cancel(slot: &'static Slot, word: u64, began: Tick) {
+    Admission { slot, word, began }.cancel();
+}
+
 // ===== impl Admission =====
 
-/// How it ends is handed on by value: a permit whose address nobody knows can live in registers.
 impl Admission {
-    #[inline]
     fn began(self) -> Option<Tick> {
-        (self.began != UNKNOWN).then_some(self.began)
+        known(self.began)
     }
 
     #[cold]
@@ -259,7 +287,9 @@ impl Drop for Watch<'_> {
     #[inline]
     fn drop(&mut self) {
         if let Some(outcome) = self.outcome.filter(|_| !planted("panic-unseen")) {
-            self.permit.take().end_quietly(outcome);
+            let Admission { slot, word, began } = self.permit.admission;
+            self.permit.admission.word = ENDED;
+            end_quietly(slot, word, began, outcome);
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::config::{
-    CircuitBreakerConfig, OnDrop, OnRelapse, OnStayElapsed, Ramp, RampSpeed, Recovery, Trials,
-    Trip, Window,
+    CircuitBreakerConfig, Cusum, OnDrop, OnRelapse, OnStayElapsed, Ramp, RampSpeed, Recovery,
+    Trials, Trickle, Trip, Tuner, Window,
 };
 use crate::outcome::{Counted, FailureKind, Outcome};
 use crate::pace::{Chance, Jitter, Pace};
@@ -82,6 +82,12 @@ impl Dice {
         if self.once_in(6) {
             config = config.open_refusal_share(Percent::new(70));
         }
+        if self.once_in(6) {
+            config = config.tuner(self.pick(&[Tuner::Suggest, Tuner::Apply]));
+        }
+        if self.once_in(6) {
+            config = config.outage_history(4);
+        }
         if self.once_in(8) {
             config = config.count_as(FailureKind::Timeout, Counted::Success);
         }
@@ -95,7 +101,8 @@ impl Dice {
 
     fn condition(&mut self) -> Trip {
         match self.below(8) {
-            0..=1 => Trip::consecutive(self.upto(4)),
+            0 => Trip::consecutive(self.upto(4)),
+            1 => Trip::cusum(self.pick(&[Cusum::hard(), Cusum::classic(), Cusum::early_warning()])),
             2 => Trip::success_average(Percent::new(60), self.upto(10)),
             3 => Trip::failure_rate(self.percent(), self.calls()),
             4 => Trip::slow_rate(self.percent(), self.calls()),
@@ -124,7 +131,18 @@ impl Dice {
     fn recovery(&mut self) -> Recovery {
         let then = self.pick(&[OnStayElapsed::Reopen, OnStayElapsed::Close]);
         if self.once_in(3) {
-            let ramp = Ramp::new()
+            let ramps = [
+                Ramp::new(),
+                Ramp::new(),
+                Ramp::linear(3 * SLOW),
+                Ramp::exponential(SLOW),
+                Ramp::slow_start(5),
+            ];
+            let ramp = self.pick(&ramps);
+            if ramp != Ramp::new() {
+                return Recovery::Ramp(ramp.max_stay(4 * SLOW).on_stay_elapsed(then));
+            }
+            let ramp = ramp
                 .base_share(Percent::new(40))
                 .share_step(Percent::new(30))
                 .recovery_error_rate(self.pick(&[Percent::ZERO, Percent::new(50)]))
@@ -132,6 +150,11 @@ impl Dice {
                 .on_relapse(self.pick(&[OnRelapse::StepBack, OnRelapse::Reopen]))
                 .speed(self.pick(&[RampSpeed::Fixed, RampSpeed::Adaptive]));
             return Recovery::Ramp(ramp.max_stay(4 * SLOW).on_stay_elapsed(then));
+        }
+        if self.once_in(5) {
+            let trickle = Trickle::new().intervals(SLOW / 10, SLOW);
+            let trickle = if self.once_in(2) { trickle.without_jitter() } else { trickle };
+            return Recovery::Trickle(trickle);
         }
         let permitted = self.upto(4);
         let trials = Trials::new(permitted);

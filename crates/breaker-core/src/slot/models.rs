@@ -4,6 +4,7 @@
 //! was run. The time stands still in them, or is moved before they begin.
 
 #![allow(clippy::mem_forget, reason = "what a handle's end does has models of its own")]
+#![allow(clippy::large_types_passed_by_value, reason = "a configuration goes by value everywhere")]
 
 mod calls;
 mod handles;

@@ -28,6 +28,7 @@ const CALLS: u64 = 3;
 /// Everyday; `PORTCULLIS_SCHEDULES` says another number.
 const SCHEDULES: usize = 10_000;
 
+/// S-WIN-03: whole calls of four tasks, in any order.
 #[test]
 fn each_call_is_in_the_books_once_in_random_orders() {
     let schedules = schedules();
@@ -35,6 +36,7 @@ fn each_call_is_in_the_books_once_in_random_orders() {
     println!("{schedules} random schedules of {TASKS} tasks");
 }
 
+/// S-WIN-03: the same, where one task runs for long before another does.
 #[test]
 fn each_call_is_in_the_books_once_in_orders_with_rare_changes() {
     let schedules = schedules();

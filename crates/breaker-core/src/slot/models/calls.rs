@@ -11,6 +11,7 @@ use crate::percent::Percent;
 use crate::slot::License;
 use crate::state::State;
 
+/// S-WIN-03: under a model checker, no success is lost or counted twice.
 #[test]
 fn successes_of_two_threads_add_up_while_a_third_looks() {
     prove("successes add up", 3, || {
@@ -33,6 +34,7 @@ fn successes_of_two_threads_add_up_while_a_third_looks() {
     });
 }
 
+/// S-WIN-03: under a model checker, no failure is lost, and the circuit opens once.
 #[test]
 fn two_failures_of_two_threads_open_it_once() {
     prove("trip", 3, || {
@@ -52,6 +54,7 @@ fn two_failures_of_two_threads_open_it_once() {
     });
 }
 
+/// S-WIN-03: under a model checker, evidence has an order.
 #[test]
 fn a_success_beside_a_failure_comes_before_or_after_it() {
     prove("success and failure", 3, || {

@@ -51,7 +51,9 @@ fn a_refusal_is_never_made_of_two() {
 fn a_refusal_ends_when_it_says() {
     prove("end of a refusal", 3, || {
         let window = Window::in_buckets(Duration::from_secs(1), 1).min_calls(5);
-        let (slot, breaker) = circuit(BASE.trip(Trip::failure_count(5, window)));
+        // One word says when to come back, or from when on calls are slow: here the same.
+        let config = BASE.trip(Trip::failure_count(5, window)).slow_call_duration(PERIOD);
+        let (slot, breaker) = circuit(config);
         breaker.force_open(Override::new("model").for_at_most(PERIOD));
         set_time(2 * PERIOD);
         let handle = breaker.clone();
