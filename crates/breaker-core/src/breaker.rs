@@ -75,9 +75,11 @@ impl CircuitBreaker {
     ) -> Self {
         let now = clock.now();
         let around = Arc::new(Surroundings::new(clock));
+        Slot::make_room();
         Self::in_surroundings(Arc::new(config), Chance::seeded(seed), around, None, now)
     }
 
+    /// Runs none of the user's code: it may be called under a lock.
     pub(crate) fn in_surroundings(
         config: Arc<CircuitBreakerConfig>,
         chance: Chance,
@@ -340,6 +342,11 @@ impl CircuitBreaker {
 
     pub(crate) fn around_of_it(&self) -> Arc<Surroundings> {
         self.around()
+    }
+
+    /// Ends the circuit, but has nobody notice it.
+    pub(crate) fn end_unnoticed(self) {
+        std::mem::ManuallyDrop::new(self).slot.lose_handle();
     }
 
     pub(crate) fn folded(&self) -> (Machine, CircuitBreakerConfig) {

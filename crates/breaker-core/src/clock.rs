@@ -127,9 +127,11 @@ pub(crate) fn monotonic_now() -> Tick {
 pub(crate) struct Moment(Instant);
 
 impl Moment {
-    /// The moment `wait` from now.
-    pub(crate) fn after(wait: Duration) -> Option<Self> {
-        present().checked_add(wait).map(Self)
+    /// The same moment as `tick` of the machine's own clock, to the nanosecond: it has come as soon
+    /// as that has.
+    pub(crate) fn at(tick: Tick) -> Option<Self> {
+        // Whoever has a tick has asked before.
+        BEGINNING.get()?.checked_add(Duration::from_nanos(tick.as_nanos())).map(Self)
     }
 
     /// Whether this moment is still to come.
@@ -230,5 +232,22 @@ impl Clock for TokioClock {
 impl Default for TokioClock {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_comes_when_its_tick_does() {
+        let now = monotonic_now();
+        for wait in [Duration::ZERO, Duration::from_nanos(1), Duration::from_secs(3_600)] {
+            let tick = now.after(wait);
+            let moment = Moment::at(tick).expect("it is not far");
+            let beginning = BEGINNING.get().expect("somebody asked");
+            assert_eq!(moment.0.duration_since(*beginning), tick.since(Tick::ZERO));
+            assert_eq!(moment.is_to_come(), wait > Duration::from_nanos(1));
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::name::Name;
 use crate::observe::Observe;
 use crate::pace::Chance;
 use crate::rejected::Rejected;
-use crate::slot::Surroundings;
+use crate::slot::{Slot, Surroundings};
 use crate::sync::{Mutex, lock};
 
 /// One circuit per key, all of the same configuration.
@@ -114,6 +114,7 @@ impl<K: Clone + Display + Eq + Hash> CircuitBreakers<K> {
     ) -> Self {
         let hasher = RandomState::new();
         let now = around.clock.now();
+        Slot::make_room();
         let circuit = |seed: u64, label: &str| {
             let chance = Chance::seeded(hasher.hash_one(seed));
             let (config, around) = (config.clone(), around.clone());
@@ -190,6 +191,7 @@ impl<K: Clone + Display + Eq + Hash> CircuitBreakers<K> {
         // The label of a key is the user's code, and so is the clock: not under the lock.
         let label: Box<str> = Name::cut(&key.to_string()).as_str().into();
         let now = shared.around.clock.now();
+        Slot::make_room();
         let mut shard = lock(&shared.shards[number]);
         if let Some(kept) = shard.find(key) {
             return kept.handle();
@@ -329,5 +331,52 @@ impl<K> fmt::Debug for CircuitBreakers<K> {
         // Taken out first: who writes may ask for a circuit.
         let config = lock(&self.shared.config).clone();
         f.debug_struct("CircuitBreakers").field("config", &config).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::clock::Tick;
+
+    static KEYS: OnceLock<CircuitBreakers<u32>> = OnceLock::new();
+    static DROPPED: AtomicU32 = AtomicU32::new(0);
+    static UNDER_LOCK: AtomicU32 = AtomicU32::new(0);
+
+    /// A clock that looks, when it is dropped, whether a lock of the map is taken.
+    struct Looks;
+
+    impl Clock for Looks {
+        fn now(&self) -> Tick {
+            Tick::ZERO
+        }
+    }
+
+    impl Drop for Looks {
+        fn drop(&mut self) {
+            let shards = KEYS.get().into_iter().flat_map(|keys| &keys.shared.shards);
+            let taken = shards.filter(|shard| shard.try_lock().is_err()).count();
+            DROPPED.fetch_add(1, Ordering::SeqCst);
+            UNDER_LOCK.fetch_add(taken as u32, Ordering::SeqCst);
+        }
+    }
+
+    /// S-CORE-13: what ended unnoticed is the user's, and is dropped where no lock is taken.
+    #[test]
+    fn a_new_key_ends_what_ended_unnoticed_outside_of_the_map() {
+        const CONFIG: CircuitBreakerConfig = CircuitBreakerConfig::new();
+        let keys = CircuitBreakers::with_capacity(CONFIG, 100_000);
+        let keys = KEYS.get_or_init(|| keys);
+        for key in 0..20_000 {
+            let _ = keys.get(&key);
+            if key % 100 == 0 {
+                CircuitBreaker::with_clock(CONFIG, Looks).end_unnoticed();
+            }
+        }
+        assert!(DROPPED.load(Ordering::SeqCst) > 0, "nobody looked");
+        assert_eq!(UNDER_LOCK.load(Ordering::SeqCst), 0);
     }
 }

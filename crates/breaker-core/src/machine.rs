@@ -256,8 +256,7 @@ impl Machine {
         if self.past.forced.is_some() {
             bump(&mut self.past.totals.would_open, true);
         }
-        let longest = at.after(config.open_period.longest_wait());
-        let hint = self.past.outages.hint(at).map(|hint| hint.min(longest));
+        let hint = self.past.outages.hint(at, config.open_period.longest_wait());
         let phase = Phase::Open { since: at, until, hint, asked, probes };
         self.enter(phase, Why::Tripped(cause.condition), at, done);
     }

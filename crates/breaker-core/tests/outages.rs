@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use breaker_core::machine::Machine;
 use breaker_core::{
-    Chance, CircuitBreaker, CircuitBreakerConfig, ManualClock, OnStayElapsed, Outcome, Recovery,
-    RecoveryEstimate, State, Tick, Transitions, Trials,
+    Chance, CircuitBreaker, CircuitBreakerConfig, ManualClock, OnStayElapsed, Outcome, Pace,
+    Recovery, RecoveryEstimate, State, Tick, Transitions, Trials,
 };
 use common::{CORE, circuit, secs, succeed};
 
@@ -203,4 +203,19 @@ fn a_hint_does_not_feed_itself() {
         succeed(&breaker, 1);
     }
     assert_eq!(last, secs(60), "back to the open period");
+}
+
+/// S-WIN-12: no refusal points beyond the longest open period of the configuration in force, also
+/// where that has become shorter meanwhile.
+#[test]
+fn a_shorter_open_period_shortens_what_refusals_point_to() {
+    let pace = |longest| QUICK.open_period(Pace::fixed(secs(10)).cap(secs(longest)));
+    let (breaker, _) = after_outages(pace(600), [400, 400, 400]);
+    breaker.trip().unwrap();
+    let retry_after = || breaker.try_acquire().unwrap_err().retry_after();
+    assert_eq!(retry_after(), Some(secs(300)), "three quarters of 400 s");
+    breaker.reconfigure(pace(60));
+    assert_eq!(retry_after(), Some(secs(60)));
+    breaker.reconfigure(pace(600));
+    assert_eq!(retry_after(), Some(secs(300)));
 }

@@ -281,6 +281,28 @@ fn probes_can_be_configured_while_open() {
     assert_eq!(breaker.state(), State::Closed);
 }
 
+/// S-CORE-05: what the callee asked for when a probe failed outlives another configuration, as it
+/// does where the circuit opened with it.
+#[test]
+fn another_configuration_does_not_cut_short_what_the_callee_asked_for() {
+    let (breaker, clock) = opened(by(EXACT));
+    clock.advance(secs(10));
+    let probe = breaker.try_acquire().unwrap();
+    let overload = FailureKind::Overload { retry_after: Some(secs(60)) };
+    probe.failure(overload);
+    assert_eq!(breaker.snapshot().remaining, Some(secs(60)));
+    breaker.reconfigure(by(EXACT).named("renamed"));
+    assert_eq!(breaker.snapshot().remaining, Some(secs(60)));
+    let capped = Pace::fixed(secs(20)).cap(secs(20));
+    breaker.reconfigure(by(EXACT).open_period(capped));
+    assert_eq!(breaker.snapshot().remaining, Some(secs(20)), "the cap bounds it all the same");
+    clock.advance(secs(20) - millis(1));
+    assert!(breaker.try_acquire().is_err());
+    clock.advance(millis(1));
+    breaker.try_acquire().unwrap().success();
+    assert_eq!(breaker.state(), State::Closed);
+}
+
 /// What a machine answers to the `n`th arrival: whether it is a probe.
 fn arrive(machine: &mut Machine, config: &CircuitBreakerConfig, now: Tick) -> Option<Ticket> {
     machine.admit(config, now, &mut Transitions::new()).ok()

@@ -255,14 +255,25 @@ impl Machine {
         }
         self.retune(old, new);
         let openings = self.past.openings;
+        let longest = new.open_period.longest_wait();
+        if let Phase::Open { since, .. } = self.past.phase {
+            let expected = self.past.outages.hint(since, longest);
+            if let Some(Phase::Open { hint, .. }) = self.past.phase_mut() {
+                *hint = expected;
+            }
+        }
         match self.past.phase_mut() {
             None | Some(Phase::Closed) => {}
             Some(Phase::Open { since, until, asked, probes, .. }) => {
                 if let Some(rules) = new.recovery.trickle() {
                     let since = *since;
                     match probes {
-                        // Sooner, perhaps, but not later.
-                        Some(_) => *until = (*until).min(self.now.after(rules.longest_interval())),
+                        // Sooner, perhaps, but not later, nor before the callee asked for.
+                        Some(probes) => {
+                            let asked = probes.not_before().min(self.now.after(longest));
+                            let next = self.now.after(rules.longest_interval()).max(asked);
+                            *until = (*until).min(next);
+                        }
                         None => {
                             let (fresh, due) = Probes::new(rules, since, *asked, &mut self.chance);
                             (*probes, *until) = (Some(fresh), due.max(self.now));
@@ -270,7 +281,7 @@ impl Machine {
                     }
                 } else if old.open_period != new.open_period || old.recovery.trickle().is_some() {
                     let period = new.open_period.wait(openings, &mut self.chance);
-                    let period = period.max((*asked).min(new.open_period.longest_wait()));
+                    let period = period.max((*asked).min(longest));
                     // It cannot have ended before it was in force.
                     *until = since.after(period).max(self.now);
                 }

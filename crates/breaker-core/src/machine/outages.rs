@@ -68,14 +68,14 @@ impl Outages {
     }
 
     /// When callers may well come back, as seen from an opening at `since`: after three quarters
-    /// of what is probably left.
+    /// of what is probably left, and no later than after the longest open period.
     ///
     /// Not after all of it, or the hint would feed itself: where everybody obeys, no trial is made
     /// before, and the outage lasts at least as long as the hint. So a hint that was too long is
     /// shorter by a quarter the next time.
-    pub(super) fn hint(&self, since: Tick) -> Option<Tick> {
+    pub(super) fn hint(&self, since: Tick, longest: Duration) -> Option<Tick> {
         let rest = self.estimate(true, since)?.remaining?;
-        Some(since.after(rest / 4 * 3))
+        Some(since.after((rest / 4 * 3).min(longest)))
     }
 }
 

@@ -105,6 +105,15 @@ impl Probes {
         Duration::from_nanos(nanos).clamp(millis(rules.shortest), millis(rules.longest))
     }
 
+    /// The callee asks for no probe before `moment`.
+    pub(super) fn put_off(&mut self, moment: Tick) {
+        self.not_before = self.not_before.max(moment);
+    }
+
+    pub(super) const fn not_before(&self) -> Tick {
+        self.not_before
+    }
+
     const fn take(&mut self) {
         self.in_flight = self.in_flight.saturating_add(1);
     }

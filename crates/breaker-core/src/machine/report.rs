@@ -33,7 +33,8 @@ impl Machine {
     /// Whether to forget this circuit would lose nothing: it equals a new one.
     ///
     /// What it remembers of past outages is a hint, for which it is not kept; a threshold that was
-    /// tuned is kept until nobody has called for `forget_after`.
+    /// tuned is kept until nothing has reached the machine for `forget_after`. Successes that say
+    /// nothing do not reach it, so one that is tuned and has only those may be forgotten.
     ///
     /// Evidence that has not grown for `forget_after` counts as none, and so does an open period
     /// that has been over for as long without anybody asking.

@@ -259,6 +259,7 @@ impl Machine {
             Counted::Failure => {
                 probes.fail(*since, now);
                 let asked = retry_after.unwrap_or_default().min(config.open_period.longest_wait());
+                probes.put_off(now.after(asked));
                 *until = (*until).max(now.after(asked));
             }
             // Another configuration, which knows no probes, is in force meanwhile.

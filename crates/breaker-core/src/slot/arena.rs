@@ -35,14 +35,17 @@ impl Arena {
         Self(Mutex::new(Slots { all: Vec::new(), count: 0, free: Vec::new(), look_at: FEW }))
     }
 
-    /// A slot in which no circuit lives.
-    pub(super) fn take(&self) -> &'static Slot {
-        if let Some(slot) = self.locked(|slots| slots.free.pop()) {
-            return slot;
-        }
-        if self.locked(|slots| slots.count >= slots.look_at) {
+    /// Ends circuits that ended unnoticed, if it is time to look for some.
+    ///
+    /// That runs the user's code, so it is done before any lock is taken.
+    pub(super) fn make_room(&self) {
+        if self.locked(|slots| slots.free.is_empty() && slots.count >= slots.look_at) {
             self.sweep();
         }
+    }
+
+    /// A slot in which no circuit lives.
+    pub(super) fn take(&self) -> &'static Slot {
         self.locked(|slots| {
             loop {
                 match slots.free.pop() {

@@ -120,7 +120,11 @@ impl Claims {
             return;
         }
         let left = &mut self.list().left;
-        match left.iter_mut().find(|(kind, _)| kind.kind() == pending.kind()) {
+        // One that is full is left as it is: a circuit that refuses all may go untouched for long.
+        let has_room = |(kind, count): &&mut (Pending, u32)| {
+            kind.kind() == pending.kind() && count.checked_add(more).is_some()
+        };
+        match left.iter_mut().find(has_room) {
             Some((_, count)) => *count += more,
             None => left.push((pending, more)),
         }
@@ -153,5 +157,26 @@ impl Claim {
 
     fn is(&self, table: &'static Table) -> bool {
         ptr::eq(self.table, table)
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_refusals_than_a_number_holds_are_kept_until_somebody_looks() {
+        let refusals = Pending::under(License::new(7, License::REFUSES));
+        let mut claims = Claims::default();
+        for count in [u32::MAX, 5, u32::MAX, 6] {
+            claims.keep(Some((refusals, count)));
+        }
+        let mut all = 0;
+        claims.take(0, |kind, count| {
+            assert!(kind.is_refusals());
+            all += u64::from(count);
+        });
+        assert_eq!(all, 2 * u64::from(u32::MAX) + 11);
+        claims.take(0, |_, count| panic!("{count} are taken in twice"));
     }
 }
