@@ -304,6 +304,12 @@ impl Slot {
         let (license, until) = {
             let mut inner = lock(&self.inner);
             let license = self.words.license();
+            if license.has(License::REFUSES) {
+                // No call is evidence now, so that nothing follows from what is noted.
+                let mut done = Transitions::new();
+                inner.fold(self.place(), &mut done);
+                debug_assert!(done.is_empty(), "what is late or refused changes no state");
+            }
             inner.restart(self.place(), local.table(), license);
             (license, self.words.until())
         };

@@ -28,7 +28,8 @@ impl Drop for Told {
     }
 }
 
-/// S-CORE-13: what a circuit was given goes with its last handle, not at some later time.
+/// S-CORE-13: what a circuit was given goes with its last handle. (Where two threads drop the last
+/// two at the same instant, both may overlook it; then it goes when the next circuits are made.)
 #[test]
 fn with_the_last_handle_a_circuit_ends() {
     let dropped = Arc::new(AtomicUsize::new(0));
