@@ -126,6 +126,8 @@ impl Slot {
 
     fn begin(&self, core: Core) {
         let mut inner = lock(&self.inner);
+        // What threads have noted of an earlier circuit goes with it.
+        inner.fold(self.place(), &mut Transitions::new());
         inner.era.begin(&core.machine);
         inner.core = Some(core);
         inner.count_handle(1);

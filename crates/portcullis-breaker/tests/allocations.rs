@@ -2,6 +2,7 @@
 
 use std::future::{Ready, ready};
 use std::pin::pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use allocation_counter::{AllocationInfo, measure};
@@ -87,14 +88,23 @@ where
     count_total
 }
 
+/// One test at a time: a circuit may live where another thread still notes for an earlier one, and
+/// a second thread that notes takes memory, once.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[test]
 fn the_counter_counts() {
+    let _alone = alone();
     assert_eq!(measure(|| drop(std::hint::black_box(Box::new(1)))).count_total, 1);
 }
 
 /// S-ADV-08: no allocation for a success.
 #[test]
 fn a_success_allocates_nothing_whatever_the_evidence() {
+    let _alone = alone();
     let rate = Percent::new(50);
     let trips = [
         Trip::consecutive(5),
@@ -120,6 +130,7 @@ fn a_success_allocates_nothing_whatever_the_evidence() {
 /// S-ADV-08: no allocation for a clone per call.
 #[test]
 fn a_clone_per_call_allocates_nothing() {
+    let _alone = alone();
     // As axum does it.
     let rate = Percent::new(50);
     let seconds = Window::in_buckets(std::time::Duration::from_secs(10), 10);
@@ -142,6 +153,7 @@ fn a_clone_per_call_allocates_nothing() {
 /// S-ADV-08: none for the usual share of failures.
 #[test]
 fn one_failure_in_a_hundred_allocates_nothing() {
+    let _alone = alone();
     let rate = Percent::new(50);
     let seconds = Window::in_buckets(std::time::Duration::from_secs(10), 10);
     for window in [Window::last(100), seconds] {
@@ -166,6 +178,7 @@ fn one_failure_in_a_hundred_allocates_nothing() {
 /// S-ADV-08: none for a trial.
 #[test]
 fn a_trial_allocates_nothing() {
+    let _alone = alone();
     let trials = Recovery::Trials(Trials::new(10_000));
     let layer = CircuitBreakerLayer::generic(CONFIG.recovery(trials));
     let breaker = layer.handle();
@@ -178,6 +191,7 @@ fn a_trial_allocates_nothing() {
 /// S-ADV-08: none for a call by key.
 #[test]
 fn a_success_per_key_allocates_nothing() {
+    let _alone = alone();
     let layer = CircuitBreakerLayer::generic(CONFIG).keyed_fn(|_: &Request<()>| Some("a"));
     let others = layer.circuits().clone();
     let mut service = layer.layer(Inner { waits: true });
@@ -194,6 +208,7 @@ fn a_success_per_key_allocates_nothing() {
 /// S-ADV-08: none for a refused call.
 #[test]
 fn a_refused_call_allocates_nothing() {
+    let _alone = alone();
     let layer = CircuitBreakerLayer::generic(CONFIG);
     layer.handle().trip().unwrap();
     let mut service = layer.layer(Inner { waits: false });
@@ -206,6 +221,7 @@ fn a_refused_call_allocates_nothing() {
 /// S-ADV-08: none for a refusal, whatever its reason.
 #[test]
 fn a_refusal_by_the_breaker_allocates_nothing() {
+    let _alone = alone();
     let breaker = CircuitBreaker::new(CONFIG);
     let refusals = |reason| {
         let info = measure(|| {
@@ -230,6 +246,7 @@ fn a_refusal_by_the_breaker_allocates_nothing() {
 /// S-ADV-08: none for failures and cancelled calls.
 #[test]
 fn failures_and_cancelled_calls_allocate_nothing_until_the_state_changes() {
+    let _alone = alone();
     let breaker = CircuitBreaker::new(CONFIG);
     // The first time, the thread begins its notes.
     breaker.try_acquire().unwrap().failure(FailureKind::Internal);
