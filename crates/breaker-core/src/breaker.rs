@@ -3,6 +3,7 @@
 //! With its parts and `slot.rs` it makes the machine concurrent. The rules are in `machine.rs`.
 
 mod control;
+mod kept;
 mod permit;
 mod tell;
 
@@ -25,6 +26,7 @@ use crate::slot::{Core, License, Slot, Surroundings};
 use crate::state::State;
 use crate::strategy::GateVerdict;
 
+pub(crate) use kept::Kept;
 pub use permit::Permit;
 use tell::{Before, checked, refuse, rejected, tell_settled};
 
@@ -94,8 +96,7 @@ impl CircuitBreaker {
 
     /// The place in a map that keeps the circuit.
     pub(crate) fn kept(&self) -> Kept {
-        self.slot.cloned(true);
-        Kept(self.slot)
+        Kept::new(self.slot)
     }
 
     /// A clone that is meant to stay, as the handle is that [`new`](Self::new) makes.
@@ -372,42 +373,5 @@ impl Drop for CircuitBreaker {
 impl fmt::Debug for CircuitBreaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.slot.fmt(f)
-    }
-}
-
-/// A handle that is meant to stay, in the least room.
-pub(crate) struct Kept(&'static Slot);
-
-impl Kept {
-    pub(crate) fn handle(&self) -> CircuitBreaker {
-        self.0.cloned(false);
-        CircuitBreaker { slot: self.0, keeps: false }
-    }
-
-    /// A permit, where that takes nothing but a look.
-    pub(crate) fn acquire_at_once(&self) -> Option<Permit> {
-        self.0.admit_at_once().map(|epoch| Permit::new(self.0, epoch))
-    }
-
-    /// Whether to forget it would lose nothing and nobody else has a handle.
-    pub(crate) fn is_forgettable(
-        &self,
-        config: &Arc<CircuitBreakerConfig>,
-        now: Tick,
-        forget_after: Duration,
-    ) -> bool {
-        self.0.has_one_handle()
-            && self.0.see(|core| {
-                core.strategy().is_none()
-                    && core.gate().is_none()
-                    && Arc::ptr_eq(&core.config, config)
-                    && core.machine.equals_new(now, forget_after)
-            })
-    }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        self.0.dropped(true);
     }
 }

@@ -56,6 +56,14 @@ impl License {
         self.0 & (Self::IDLE | Self::UNTIL | Self::SLOW) == Self::IDLE
     }
 
+    /// Whether threads have anything to note, or to look up in their notes.
+    pub(super) const fn is_for_notes(self) -> bool {
+        let until = self.has(Self::UNTIL);
+        // The end of a license is known to a thread only where the clock is the machine's own.
+        let successes = self.has(Self::ADDS) || self.has(Self::IDLE) && until;
+        self.has(Self::REFUSES) || successes && (!until || self.has(Self::CLOCK))
+    }
+
     /// Whether it matters when a call ended that went well; of one that went wrong always. A
     /// success that is the last of enough calls may open the circuit, and then from now on.
     pub(crate) const fn asks_when(self, stamped: bool) -> bool {

@@ -63,6 +63,10 @@ impl Slot {
     /// Has this thread note successes or refusals from now on, where the license allows it.
     #[cold]
     pub(crate) fn begin_to_note(&'static self) {
+        // Else it would take the lock, and another circuit's place, for nothing.
+        if !self.license().is_for_notes() {
+            return;
+        }
         with_local(|local| self.begin_to_note_in(local));
     }
 
