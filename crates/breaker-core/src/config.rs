@@ -26,6 +26,7 @@ pub(crate) use ramp::RampForm;
 pub use ramp::{OnRelapse, Ramp, RampSpeed};
 pub(crate) use recovery::Verdict;
 pub use recovery::{OnStayElapsed, Recovery, Trials};
+pub use spec::ConfigReader;
 pub use trickle::Trickle;
 pub(crate) use trip::{Span, TripOn, WindowRule};
 pub use trip::{Trip, Window};

@@ -17,6 +17,7 @@ mod percent;
 mod planted;
 #[cfg(test)]
 mod proofs;
+mod quota;
 mod rejected;
 mod slot;
 mod state;
@@ -32,8 +33,9 @@ pub use call::CallError;
 pub use clock::TokioClock;
 pub use clock::{Clock, ManualClock, MonotonicClock, Tick};
 pub use config::{
-    CircuitBreakerConfig, ConfigError, ConfigErrors, Cusum, OnDrop, OnRelapse, OnStayElapsed, Ramp,
-    RampSpeed, Recovery, StrategyKind, Trials, Trickle, Trip, Tuner, Value, Window,
+    CircuitBreakerConfig, ConfigError, ConfigErrors, ConfigReader, Cusum, OnDrop, OnRelapse,
+    OnStayElapsed, Ramp, RampSpeed, Recovery, StrategyKind, Trials, Trickle, Trip, Tuner, Value,
+    Window,
 };
 pub use events::{Change, Events, Next};
 pub use explain::{Order, RampPhase, RecoveryEstimate, RecoveryInterval, Snapshot, Tuning};
@@ -41,10 +43,11 @@ pub use key::Key;
 pub use keyed::CircuitBreakers;
 pub use machine::{IllegalTransition, Override, Saved};
 pub use name::{InvalidName, Name};
-pub use observe::{Event, EventKind, Interest, Observe};
+pub use observe::{Event, EventKind, Interest, Observe, Observers};
 pub use outcome::{Classify, CountAs, Counted, ErrorsAreFailures, FailureKind, Outcome};
 pub use pace::{Chance, Jitter, Pace};
 pub use percent::Percent;
+pub use quota::Quota;
 pub use rejected::{AsError, Cause, Condition, Reason, Refuse, Rejected};
 pub use state::{State, Totals, Transition, Transitions, Why};
 pub use strategy::{DependencyGate, GateVerdict, Strategy};

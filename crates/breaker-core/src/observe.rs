@@ -90,11 +90,11 @@ impl BitOr for Interest {
 
 /// Something that happened to a circuit.
 #[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
+#[allow(clippy::exhaustive_structs, reason = "layers make their own")]
 pub struct Event<'a> {
-    /// The name of the circuit.
+    /// The name of the circuit or limit.
     pub circuit: &'a Name,
-    /// The key of the circuit, where there is one per key.
+    /// The key of the circuit, where there is one per key; limits do not tell their keys.
     pub partition: Option<&'a Name>,
     /// When, on the circuit's clock.
     pub at: Tick,
@@ -158,6 +158,15 @@ pub enum EventKind {
         to: Percent,
         /// The failure rate that is usual.
         baseline: Percent,
+    },
+    /// The rate of a limit was adjusted.
+    RateChanged {
+        /// The rate before, in calls per second.
+        from: f64,
+        /// The rate after, in calls per second.
+        to: f64,
+        /// The share of failed calls, in 0..=1, that moved it.
+        error_rate: f64,
     },
     /// Another configuration is in force.
     Reconfigured {
@@ -223,7 +232,9 @@ impl EventKind {
         }
     }
 
-    pub(crate) const fn interest(&self) -> Interest {
+    /// The kind of event that this is.
+    #[must_use]
+    pub const fn interest(&self) -> Interest {
         match self {
             Self::Refused(_) => Interest::REFUSALS,
             Self::Settled { .. } | Self::Cancelled { .. } => Interest::CALLS,
@@ -233,25 +244,31 @@ impl EventKind {
     }
 }
 
-/// A list of observers that is replaced as a whole.
+/// A list of observers that is replaced as a whole: what a layer of the family tells its events.
 #[derive(Clone, Default)]
-pub(crate) struct Observers(Arc<[Arc<dyn Observe>]>);
+pub struct Observers(Arc<[Arc<dyn Observe>]>);
 
 impl Observers {
-    pub(crate) fn and(&self, one_more: Arc<dyn Observe>) -> Self {
+    /// The same list, and one more.
+    #[must_use]
+    pub fn and(&self, one_more: Arc<dyn Observe>) -> Self {
         Self(self.0.iter().cloned().chain([one_more]).collect())
     }
 
     /// What any of them wants to hear. One that panics here does so again when it is told.
-    pub(crate) fn interest(&self) -> Interest {
+    #[must_use]
+    pub fn interest(&self) -> Interest {
         self.0.iter().fold(Interest::NOTHING, |all, observer| {
             let asked = catch_unwind(AssertUnwindSafe(|| observer.interest()));
             all | asked.unwrap_or(Interest::NOTHING)
         })
     }
 
-    /// Tells all of them; the first panic is handed back once everybody has been told.
-    pub(crate) fn tell(&self, event: &Event<'_>) -> Result<(), Box<dyn Any + Send>> {
+    /// Tells all of them, with no lock taken.
+    ///
+    /// # Errors
+    /// The first panic of an observer, once everybody has been told.
+    pub fn tell(&self, event: &Event<'_>) -> Result<(), Box<dyn Any + Send>> {
         let mut first = Ok(());
         for observer in self.0.iter() {
             let told = catch_unwind(AssertUnwindSafe(|| {

@@ -182,6 +182,15 @@ impl Default for CountAs {
 pub trait Classify<Res, Err> {
     /// Turns the result of a call into an outcome.
     fn classify(&self, result: Result<&Res, &Err>) -> Outcome;
+
+    /// Whether the result is a refusal of a layer further in, so that the call was not made. Layers
+    /// outside give back then what they had taken for it.
+    ///
+    /// By default no: a classifier has to know where a refusal stands.
+    fn is_refusal(&self, result: Result<&Res, &Err>) -> bool {
+        let _ = result;
+        false
+    }
 }
 
 #[diagnostic::do_not_recommend]

@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::name::Name;
+use crate::quota::Quota;
 
 /// A call that was not made: why, by whom, and when to come back.
 ///
@@ -18,7 +19,15 @@ pub struct Rejected {
     by: Name,
     reason: Reason,
     retry_after: Option<Duration>,
-    cause: Option<Cause>,
+    grounds: Grounds,
+}
+
+/// What a circuit or a limit has to say of it: never both, which keeps a refusal small.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+enum Grounds {
+    None,
+    Cause(Cause),
+    Quota(Quota),
 }
 
 /// Why a call was not made.
@@ -37,6 +46,12 @@ pub enum Reason {
     Dependency,
     /// The service was called without having been made ready.
     NotReady,
+    /// The quota of the caller is used up.
+    RateLimited,
+    /// The call costs more than its quota ever holds.
+    CostTooHigh,
+    /// The store of a shared quota gives no answer, and without one nobody is admitted.
+    StoreDown,
 }
 
 /// What opened a circuit, with the numbers that did it.
@@ -143,7 +158,7 @@ impl fmt::Display for Cause {
 impl Rejected {
     /// A refusal by the component called `by`.
     pub const fn new(by: Name, reason: Reason) -> Self {
-        Self { by, reason, retry_after: None, cause: None }
+        Self { by, reason, retry_after: None, grounds: Grounds::None }
     }
 
     /// The same refusal, with the time after which a new attempt makes sense.
@@ -154,7 +169,13 @@ impl Rejected {
 
     /// The same refusal, with what opened the circuit.
     pub const fn with_cause(mut self, cause: Cause) -> Self {
-        self.cause = Some(cause);
+        self.grounds = Grounds::Cause(cause);
+        self
+    }
+
+    /// The same refusal, with the quota that is used up.
+    pub const fn with_quota(mut self, quota: Quota) -> Self {
+        self.grounds = Grounds::Quota(quota);
         self
     }
 
@@ -179,16 +200,31 @@ impl Rejected {
     /// What opened the circuit, where a circuit refused.
     #[must_use]
     pub const fn cause(&self) -> Option<Cause> {
-        self.cause
+        match self.grounds {
+            Grounds::Cause(cause) => Some(cause),
+            _ => None,
+        }
     }
 
-    /// The state word of the refusal: `open`, `half_open` or `forced_open`.
+    /// The quota that is used up, where a limit refused.
+    #[must_use]
+    pub const fn quota(&self) -> Option<Quota> {
+        match self.grounds {
+            Grounds::Quota(quota) => Some(quota),
+            _ => None,
+        }
+    }
+
+    /// The state word of the refusal: `open`, `half_open` or `forced_open`; of a limit `limited`,
+    /// or `store_down`.
     #[must_use]
     pub const fn state(&self) -> &'static str {
         match self.reason {
             Reason::NoTrialFree | Reason::BelowShare => "half_open",
             Reason::ForcedOpen => "forced_open",
             Reason::Open | Reason::Dependency | Reason::NotReady => "open",
+            Reason::RateLimited | Reason::CostTooHigh => "limited",
+            Reason::StoreDown => "store_down",
         }
     }
 
@@ -232,6 +268,9 @@ impl Rejected {
             Reason::ForcedOpen => "the circuit was forced open",
             Reason::Dependency => "a dependency is down",
             Reason::NotReady => "the service was called without having been made ready",
+            Reason::RateLimited => "the quota is used up",
+            Reason::CostTooHigh => "the call costs more than the quota ever holds",
+            Reason::StoreDown => "the quota cannot be asked for",
         }
     }
 }
@@ -239,7 +278,7 @@ impl Rejected {
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "call refused by {}: {}", self.by, self.summary())?;
-        if let Some(cause) = self.cause {
+        if let Some(cause) = self.cause() {
             write!(f, ", because {cause}")?;
         }
         match self.retry_after {

@@ -138,6 +138,10 @@ impl Observe for TracingObserver {
                 event!(target: "resilience", Level::INFO, circuitbreaker.name = name,
                     partition = key, version, "circuit reconfigured");
             }
+            EventKind::RateChanged { from, to, error_rate } => {
+                event!(target: "resilience", Level::INFO, ratelimiter.name = name, from, to,
+                    error_rate, "rate changed");
+            }
             EventKind::StrategySwapped { to } => {
                 event!(target: "resilience", Level::INFO, circuitbreaker.name = name,
                     partition = key, to, "strategy swapped");

@@ -6,7 +6,7 @@ mod trip;
 
 use std::time::Duration;
 
-use self::reader::Reader;
+pub use self::reader::ConfigReader;
 use self::recovery::recovery;
 use self::trip::trip;
 use super::{CircuitBreakerConfig, ConfigErrors, OnDrop, StrategyKind, Tuner, Value};
@@ -63,7 +63,7 @@ impl CircuitBreakerConfig {
     /// All problems at once: unknown fields and names, values outside their range, and fields
     /// that contradict each other.
     pub fn from_value(value: &Value) -> Result<Self, ConfigErrors> {
-        let mut reader = Reader::new(value);
+        let mut reader = ConfigReader::new(value);
         let r = &mut reader;
         let mut config = Self::new();
         if let Some(name) = r.name("name") {
@@ -98,7 +98,7 @@ impl CircuitBreakerConfig {
     }
 }
 
-fn tuner(r: &mut Reader<'_>, config: &CircuitBreakerConfig) -> Tuner {
+fn tuner(r: &mut ConfigReader<'_>, config: &CircuitBreakerConfig) -> Tuner {
     let words = [Tuner::Off, Tuner::Suggest, Tuner::Apply].map(|tuner| (tuner.as_str(), tuner));
     let tuner = r.choice("tuner", &words);
     if tuner.is_some_and(|tuner| tuner != Tuner::Off) && config.trip.first_rate().is_none() {
@@ -112,7 +112,7 @@ fn tuner(r: &mut Reader<'_>, config: &CircuitBreakerConfig) -> Tuner {
     tuner.unwrap_or(config.tuner)
 }
 
-fn open_period(r: &mut Reader<'_>) -> Pace {
+fn open_period(r: &mut ConfigReader<'_>) -> Pace {
     const JITTERS: [(&str, Jitter); 3] =
         [("none", Jitter::None), ("equal", Jitter::Equal), ("full", Jitter::Full)];
     let base = r.duration("open_period", Pace::MIN_WAIT, Pace::MAX_WAIT);
@@ -154,7 +154,7 @@ fn open_period(r: &mut Reader<'_>) -> Pace {
     pace.jitter(jitter.unwrap_or(Jitter::Equal))
 }
 
-fn count_as(r: &mut Reader<'_>) -> CountAs {
+fn count_as(r: &mut ConfigReader<'_>) -> CountAs {
     const WORDS: [(&str, Counted); 3] = [
         ("failure", Counted::Failure),
         ("success", Counted::Success),

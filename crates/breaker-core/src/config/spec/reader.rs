@@ -7,14 +7,19 @@ use crate::config::{ConfigError, ConfigErrors, Value};
 use crate::name::Name;
 use crate::percent::Percent;
 
-pub(super) struct Reader<'v> {
+/// Takes the fields of a configuration out of a [`Value`], one by one, and keeps a list of what was
+/// wrong with them: so that a layer can name all problems at once.
+#[derive(Debug)]
+pub struct ConfigReader<'v> {
     fields: &'v [(String, Value)],
     known: BTreeSet<&'static str>,
     errors: Vec<ConfigError>,
 }
 
-impl<'v> Reader<'v> {
-    pub(super) fn new(value: &'v Value) -> Self {
+impl<'v> ConfigReader<'v> {
+    /// Reads from a table.
+    #[must_use]
+    pub fn new(value: &'v Value) -> Self {
         let mut reader = Self { fields: &[], known: BTreeSet::new(), errors: Vec::new() };
         match value {
             Value::Table(fields) => reader.fields = fields,
@@ -25,7 +30,10 @@ impl<'v> Reader<'v> {
     }
 
     /// The configuration if nothing was wrong; else all that was.
-    pub(super) fn finish<T>(mut self, config: T) -> Result<T, ConfigErrors> {
+    ///
+    /// # Errors
+    /// All that was wrong, unknown fields included.
+    pub fn finish<T>(mut self, config: T) -> Result<T, ConfigErrors> {
         let mut seen = BTreeSet::new();
         for (field, value) in self.fields {
             if !self.known.contains(field.as_str()) {
@@ -44,7 +52,7 @@ impl<'v> Reader<'v> {
 
     /// Says that a field, which may be right in itself, does not go with others. What a wrong
     /// field was meant to say nobody knows, so it contradicts none.
-    pub(super) fn contradiction(
+    pub fn contradiction(
         &mut self,
         field: &'static str,
         others: &[&'static str],
@@ -59,12 +67,14 @@ impl<'v> Reader<'v> {
         self.wrong(field, &value, allowed, fix);
     }
 
-    pub(super) fn is_set(&mut self, field: &'static str) -> bool {
+    /// Whether a field is there.
+    pub fn is_set(&mut self, field: &'static str) -> bool {
         self.known.insert(field);
         self.find(field).is_some()
     }
 
-    pub(super) fn name(&mut self, field: &'static str) -> Option<Name> {
+    /// A name of 1..=63 bytes.
+    pub fn name(&mut self, field: &'static str) -> Option<Name> {
         let value = self.take(field)?;
         let name = match value {
             Value::Text(text) => Name::try_from(text.as_str()).ok(),
@@ -73,7 +83,8 @@ impl<'v> Reader<'v> {
         self.or_wrong(name, field, value, "a text of 1..=63 bytes", "shorten the name")
     }
 
-    pub(super) fn flag(&mut self, field: &'static str) -> Option<bool> {
+    /// Yes or no.
+    pub fn flag(&mut self, field: &'static str) -> Option<bool> {
         let value = self.take(field)?;
         let flag = match value {
             Value::Bool(flag) => Some(*flag),
@@ -90,7 +101,8 @@ impl<'v> Reader<'v> {
         }
     }
 
-    pub(super) fn number(&mut self, field: &'static str, min: u32, max: u32) -> Option<u32> {
+    /// A whole number within `min..=max`.
+    pub fn number(&mut self, field: &'static str, min: u32, max: u32) -> Option<u32> {
         let value = self.take(field)?;
         let number = match value {
             Value::Int(number) => u32::try_from(*number).ok().filter(|n| (min..=max).contains(n)),
@@ -128,7 +140,8 @@ impl<'v> Reader<'v> {
         }
     }
 
-    pub(super) fn share(&mut self, field: &'static str) -> Option<Percent> {
+    /// A fraction in 0..=1.
+    pub fn share(&mut self, field: &'static str) -> Option<Percent> {
         self.share_within(field, 0, 10_000)
     }
 
@@ -159,14 +172,16 @@ impl<'v> Reader<'v> {
         self.or_wrong(share, field, value, allowed, &fix)
     }
 
-    pub(super) fn factor(&mut self, field: &'static str, min: f64, max: f64) -> Option<f64> {
+    /// A number within `min..=max`.
+    pub fn factor(&mut self, field: &'static str, min: f64, max: f64) -> Option<f64> {
         let value = self.take(field)?;
         let factor = as_float(value).filter(|factor| (min..=max).contains(factor));
         let allowed = format!("a number in {min:.1}..={max:.1}");
         self.or_wrong(factor, field, value, &allowed, "write a number in that range")
     }
 
-    pub(super) fn duration(
+    /// A duration as a text with a unit, within `min..=max`.
+    pub fn duration(
         &mut self,
         field: &'static str,
         min: Duration,
@@ -216,7 +231,8 @@ impl<'v> Reader<'v> {
         self.or_wrong(shares, field, value, &allowed, "write a list such as [0.1, 0.25, 0.5, 1]")
     }
 
-    pub(super) fn choice<T: Copy>(
+    /// One of some words.
+    pub fn choice<T: Copy>(
         &mut self,
         field: &'static str,
         words: &[(&'static str, T)],

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::reader::Reader;
+use super::reader::ConfigReader;
 use super::{EVER, SECOND};
 use crate::config::{
     OnRelapse, OnStayElapsed, Ramp, RampSpeed, Recovery, Trials, Trickle, Trip, Verdict,
@@ -49,7 +49,7 @@ const PROBE_FIELDS: [&str; 3] = ["probe_share", "probe_interval_min", "probe_int
 const PERIOD_FIELDS: [&str; 3] = ["open_period", "open_period_factor", "schedule"];
 
 /// How the circuit closes again.
-pub(super) fn recovery(r: &mut Reader<'_>, default: Recovery, trip: &Trip) -> Recovery {
+pub(super) fn recovery(r: &mut ConfigReader<'_>, default: Recovery, trip: &Trip) -> Recovery {
     const WAYS: [(&str, Way); 3] =
         [("trials", Way::Trials), ("ramp", Way::Ramp), ("trickle", Way::Trickle)];
     let usual = if default.ramp().is_some() { Way::Ramp } else { Way::Trials };
@@ -95,7 +95,7 @@ pub(super) fn recovery(r: &mut Reader<'_>, default: Recovery, trip: &Trip) -> Re
     }
 }
 
-fn absent(r: &mut Reader<'_>, fields: &[&'static str], fix: &str) {
+fn absent(r: &mut ConfigReader<'_>, fields: &[&'static str], fix: &str) {
     for field in fields {
         if r.is_set(field) {
             let allowed = "absent with this recovery";
@@ -104,14 +104,14 @@ fn absent(r: &mut Reader<'_>, fields: &[&'static str], fix: &str) {
     }
 }
 
-fn stay(r: &mut Reader<'_>) -> (Option<Duration>, OnStayElapsed) {
+fn stay(r: &mut ConfigReader<'_>) -> (Option<Duration>, OnStayElapsed) {
     const THEN: [(&str, OnStayElapsed); 2] =
         [("reopen", OnStayElapsed::Reopen), ("close", OnStayElapsed::Close)];
     let stay = r.duration("max_half_open_stay", Duration::from_nanos(1), EVER);
     (stay, r.choice("on_stay_elapsed", &THEN).unwrap_or_default())
 }
 
-fn trials(r: &mut Reader<'_>, trip: &Trip) -> Trials {
+fn trials(r: &mut ConfigReader<'_>, trip: &Trip) -> Trials {
     let permitted = r.number("permitted_calls", 1, 10_000).unwrap_or(3);
     let successes = r.number("success_threshold", 1, 10_000);
     let by_rate = r.choice("verdict", &[("all_succeed", false), ("rate", true)]).unwrap_or(false);
@@ -154,7 +154,7 @@ fn trials(r: &mut Reader<'_>, trip: &Trip) -> Trials {
 }
 
 /// The ramp, if there is to be one.
-fn ramp(r: &mut Reader<'_>, default: Ramp, usual: Form) -> Option<Ramp> {
+fn ramp(r: &mut ConfigReader<'_>, default: Ramp, usual: Form) -> Option<Ramp> {
     const RELAPSE: [(&str, OnRelapse); 2] =
         [("step_back", OnRelapse::StepBack), ("reopen", OnRelapse::Reopen)];
     const SPEED: [(&str, RampSpeed); 2] =
@@ -199,7 +199,7 @@ fn ramp(r: &mut Reader<'_>, default: Ramp, usual: Form) -> Option<Ramp> {
 }
 
 /// The form of a ramp, as a ramp with the defaults of that form.
-fn shape(r: &mut Reader<'_>, usual: Form) -> Option<(Form, Ramp)> {
+fn shape(r: &mut ConfigReader<'_>, usual: Form) -> Option<(Form, Ramp)> {
     const FORMS: [(&str, Form); 5] = [
         ("windows", Form::Windows),
         ("steps", Form::Steps),
@@ -242,7 +242,7 @@ fn shape(r: &mut Reader<'_>, usual: Form) -> Option<(Form, Ramp)> {
     Some((form, shape.unwrap_or_default()))
 }
 
-fn trickle(r: &mut Reader<'_>) -> Trickle {
+fn trickle(r: &mut ConfigReader<'_>) -> Trickle {
     let usual = Trickle::new();
     let (least, most) = (Trickle::MIN_INTERVAL, Trickle::MAX_INTERVAL);
     let shortest = r.duration("probe_interval_min", least, most);

@@ -1,7 +1,7 @@
 //! Reads when a circuit opens.
 
 use super::SECOND;
-use super::reader::Reader;
+use super::reader::ConfigReader;
 use crate::config::{Cusum, Span, Trip, TripOn, Window, WindowRule};
 
 const TRIP_FIELDS: [&str; 6] = [
@@ -14,7 +14,7 @@ const TRIP_FIELDS: [&str; 6] = [
 ];
 
 /// When the circuit opens.
-pub(super) fn trip(r: &mut Reader<'_>, default: &Trip) -> Trip {
+pub(super) fn trip(r: &mut ConfigReader<'_>, default: &Trip) -> Trip {
     let streak = default.conditions().find_map(|condition| match condition {
         TripOn::Consecutive(failures) => Some(*failures),
         _ => None,
@@ -36,7 +36,7 @@ pub(super) fn trip(r: &mut Reader<'_>, default: &Trip) -> Trip {
     })
 }
 
-fn windowed(r: &mut Reader<'_>, default: Option<WindowRule>) -> Option<WindowRule> {
+fn windowed(r: &mut ConfigReader<'_>, default: Option<WindowRule>) -> Option<WindowRule> {
     let window = window(r, default.map(|rule| rule.window));
     let calls = match window.span {
         Span::Calls(size) => size,
@@ -74,7 +74,7 @@ fn windowed(r: &mut Reader<'_>, default: Option<WindowRule>) -> Option<WindowRul
     None
 }
 
-fn average(r: &mut Reader<'_>) -> Option<TripOn> {
+fn average(r: &mut ConfigReader<'_>) -> Option<TripOn> {
     let average = r.rate("success_average", None);
     let calls = r.number("success_average_calls", 1, Trip::MAX_CONSECUTIVE).unwrap_or(100);
     if average.is_none() && r.is_set("success_average_calls") {
@@ -88,7 +88,7 @@ fn average(r: &mut Reader<'_>) -> Option<TripOn> {
     average.map(|threshold| TripOn::Average { threshold, calls })
 }
 
-fn cusum(r: &mut Reader<'_>) -> Option<Cusum> {
+fn cusum(r: &mut ConfigReader<'_>) -> Option<Cusum> {
     const PRESETS: [(&str, Option<Cusum>); 4] = [
         ("off", None),
         ("hard", Some(Cusum::hard())),
@@ -125,7 +125,7 @@ fn cusum(r: &mut Reader<'_>) -> Option<Cusum> {
     Some(threshold.map_or(cusum, |threshold| cusum.threshold(threshold)))
 }
 
-fn window(r: &mut Reader<'_>, default: Option<Window>) -> Window {
+fn window(r: &mut ConfigReader<'_>, default: Option<Window>) -> Window {
     let buckets = r.number("buckets", 1, u32::from(Window::MAX_BUCKETS));
     let min_calls = r.number("min_calls", 1, u32::MAX);
     let window = match r.text("window") {
