@@ -1,8 +1,8 @@
 //! What the hardware and the standard library ask for anything at all.
 
 use std::hint::black_box;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::case::{Case, Live, Once, UntilDone, reused};
@@ -26,6 +26,16 @@ pub fn floor() -> Vec<Case> {
         Case::new(FLOOR, ADDITION, || {
             let word = AtomicU64::new(0);
             repeated(move || word.fetch_add(1, Ordering::Relaxed))
+        }),
+        Case::new(FLOOR, "compare-exchange loop", || {
+            let word = AtomicU64::new(0);
+            repeated(move || {
+                word.fetch_update(Ordering::AcqRel, Ordering::Acquire, |seen| Some(seen + 1))
+            })
+        }),
+        Case::new(FLOOR, "mutex, locked and unlocked", || {
+            let word = Mutex::new(0_u64);
+            repeated(move || *word.lock().unwrap_or_else(PoisonError::into_inner) += 1)
         }),
         Case::new(FLOOR, CLOCK, || repeated(Instant::now)),
         Case::new(FLOOR, "reference count up and down", || {

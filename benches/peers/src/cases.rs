@@ -15,6 +15,7 @@ use recloser::{AsyncRecloser, Recloser};
 use tower_layer::Layer as _;
 use tower_service::Service;
 
+use crate::limits::limits;
 use crate::tower_resilience::{last_100, layer, within_ten_seconds};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -27,6 +28,7 @@ pub fn peers() -> Vec<Case> {
     cases.extend(failsafe());
     cases.extend(recloser());
     cases.extend(circuitbreaker_rs());
+    cases.extend(limits());
     cases
 }
 

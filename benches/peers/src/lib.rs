@@ -3,6 +3,7 @@
 //! Versions are pinned: what is said of a crate is said of the version that was run.
 
 mod cases;
+mod limits;
 pub mod tower_resilience;
 
 pub use cases::{Functional, peers};

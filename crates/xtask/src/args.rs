@@ -6,7 +6,8 @@ usage: cargo xtask <command>
 
 commands:
   test               everything a change must pass: formatting, lints, docs, all tests,
-                     dependency budget, licences; stable Rust only
+                     dependency budget, licences; stable Rust only; installs redis-server
+                     where it is missing
   deep [--strict]    what takes longer: many property cases, larger walks, conformance in
                      release, proofs at full size, fuzzing, advisories, miri; --strict counts a
                      skipped check as a failure

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use crate::step::{Invocation, Step};
 use crate::workspace::Workspace;
-use crate::{advisories, peers, proofs, tools};
+use crate::{advisories, needs, peers, proofs, tools};
 
 /// How many cases each property sees, against 256 in the everyday run.
 const PROPERTY_CASES: u32 = 100_000;
@@ -16,7 +16,7 @@ const FUZZ_TIME: u32 = 180;
 
 /// The steps of the deep command.
 pub(crate) fn steps(workspace: &Workspace) -> Vec<Step> {
-    let mut steps = vec![properties()];
+    let mut steps = vec![needs::step("redis-server"), needs::step("wrk"), properties()];
     steps.push(walk());
     steps.push(sizes());
     steps.extend(proofs::deep(workspace));

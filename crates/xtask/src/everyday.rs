@@ -2,13 +2,14 @@
 
 use crate::step::{Invocation, Step};
 use crate::workspace::Workspace;
-use crate::{deny, duplicates, peers, proofs, tools};
+use crate::{deny, duplicates, needs, peers, proofs, tools};
 
 /// The steps of the everyday command.
 pub(crate) fn steps(workspace: &Workspace) -> Vec<Step> {
     let mut steps = vec![
         Step::run("fmt", Invocation::cargo("fmt --all --check")),
         Step::run("peers fmt", peers::cargo(workspace, "fmt", "--check")),
+        needs::step("redis-server"),
         typos(workspace),
         duplicates::step(),
         deny::step(workspace),

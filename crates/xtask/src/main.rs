@@ -12,6 +12,7 @@ mod deep;
 mod deny;
 mod duplicates;
 mod everyday;
+mod needs;
 mod peers;
 mod proofs;
 mod report;
@@ -50,7 +51,7 @@ fn main() -> ExitCode {
 fn execute(command: Command, workspace: &Workspace) -> Report {
     match command {
         Command::Test => {
-            println!("install: nothing beyond cargo");
+            println!("install: redis-server, where it is missing");
             run::all(everyday::steps(workspace), workspace)
         }
         Command::Deep { strict } => {

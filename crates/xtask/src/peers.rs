@@ -1,5 +1,5 @@
-//! The other circuit breakers that ours is compared with. They have a workspace of their own, and
-//! so a lock file and a target directory of their own.
+//! The circuit breakers and rate limits of others that ours are compared with. They have a workspace
+//! of their own, and so a lock file and a target directory of their own.
 
 use crate::step::{Invocation, Step};
 use crate::tools;
