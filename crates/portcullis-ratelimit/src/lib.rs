@@ -1,8 +1,48 @@
-//! Rate limits as a Tower layer.
+#![doc = include_str!("../README.md")]
 
+#[cfg(feature = "tokio")]
+mod acquire;
+mod adjust;
+mod call;
+mod config;
+mod controller;
+mod desk;
+mod future;
+mod grant;
+mod hub;
+mod keyed;
+mod layer;
+mod lent;
 pub mod limiter;
+mod limits;
+mod line;
+mod probe;
 mod rate;
+mod seat;
+mod service;
+mod single;
+mod snapshot;
+mod sync;
 mod terms;
+#[cfg(feature = "tokio")]
+mod wait;
 
+#[cfg(feature = "tokio")]
+pub use acquire::Acquire;
+pub use breaker_core;
+pub use config::RateLimit;
+pub use future::ResponseFuture;
+pub use grant::Grant;
+pub use keyed::RateLimiters;
+pub use layer::{OutcomeFn, RateLimitLayer};
+#[cfg(feature = "tokio")]
+pub use limits::Lines;
+pub use limits::{Costed, ForAll, Limits, PerKey, Watched};
+pub use portcullis_http::{self, BoxError, BoxErrors, RateLimitHeaders};
 pub use rate::Rate;
+pub use service::RateLimitService;
+pub use single::RateLimiter;
+pub use snapshot::Snapshot;
 pub use terms::{Meter, Terms};
+#[cfg(feature = "tokio")]
+pub use wait::{RateLimitWaitLayer, RateLimitWaitService, WaitFuture};

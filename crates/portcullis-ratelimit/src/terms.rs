@@ -38,6 +38,25 @@ impl Terms {
         self
     }
 
+    /// Other terms from `now` on. Their meter shows more than any bucket of the old ones can hold, so
+    /// that no reading of before is taken for one of after.
+    pub(crate) const fn followed_by(
+        &self,
+        rate: Rate,
+        fastest: Rate,
+        burst: u32,
+        window: Duration,
+        now: Tick,
+    ) -> Self {
+        let mut next = Self::new(rate, fastest, burst, window, now);
+        let held = match self.meter.units(self.burst) {
+            Some(units) => units,
+            None => u64::MAX,
+        };
+        next.meter.shown = self.meter.at(now).saturating_add(held).saturating_add(1);
+        next
+    }
+
     /// The rate in force.
     pub const fn rate(&self) -> Rate {
         self.rate

@@ -35,6 +35,14 @@ impl ConfigErrors {
         Self(errors)
     }
 
+    /// The problems as an error, if there are any.
+    ///
+    /// # Errors
+    /// All of them.
+    pub fn check(errors: Vec<ConfigError>) -> Result<(), Self> {
+        if errors.is_empty() { Ok(()) } else { Err(Self(errors)) }
+    }
+
     /// The problems, in the order of the fields.
     pub fn iter(&self) -> std::slice::Iter<'_, ConfigError> {
         self.0.iter()

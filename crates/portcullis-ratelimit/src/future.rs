@@ -1,0 +1,103 @@
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use breaker_core::Classify;
+use pin_project::pin_project;
+use portcullis_http::Announce;
+
+use crate::grant::Grant;
+
+/// The answer of a service behind a limit: named, pinned, never boxed.
+///
+/// Dropped before the end, the call stays paid for. A panic of the inner future is recorded where
+/// the rate is adjusted, and goes on.
+#[pin_project]
+#[must_use = "futures do nothing unless polled"]
+pub struct ResponseFuture<F, C, A, Res, Err> {
+    #[pin]
+    course: Course<F, C, A, Res, Err>,
+}
+
+#[pin_project(project = CourseProj)]
+enum Course<F, C, A, Res, Err> {
+    Refused(Option<Result<Res, Err>>),
+    Admitted {
+        #[pin]
+        inner: F,
+        grant: Option<Grant>,
+        classify: C,
+        announce: A,
+    },
+}
+
+impl<F, C, A, Res, Err> ResponseFuture<F, C, A, Res, Err> {
+    pub(crate) const fn refused(answer: Result<Res, Err>) -> Self {
+        Self { course: Course::Refused(Some(answer)) }
+    }
+
+    pub(crate) const fn admitted(inner: F, grant: Grant, classify: C, announce: A) -> Self {
+        Self { course: Course::Admitted { inner, grant: Some(grant), classify, announce } }
+    }
+}
+
+impl<F, C, A, Res, Err> Future for ResponseFuture<F, C, A, Res, Err>
+where
+    F: Future<Output = Result<Res, Err>>,
+    C: Classify<Res, Err>,
+    A: Announce<Res>,
+{
+    type Output = Result<Res, Err>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().course.project() {
+            CourseProj::Refused(answer) => match answer.take() {
+                Some(answer) => Poll::Ready(answer),
+                None => panic!("a `ResponseFuture` was polled after it had ended"),
+            },
+            CourseProj::Admitted { inner, grant, classify, announce } => {
+                let mut result = match &grant {
+                    Some(held) => ready!(held.watch(|| inner.poll(cx))),
+                    None => ready!(inner.poll(cx)),
+                };
+                if let Some(grant) = grant.take() {
+                    end(grant, classify, announce, &mut result);
+                }
+                Poll::Ready(result)
+            }
+        }
+    }
+}
+
+/// Ends an admission by what became of the call.
+#[inline]
+fn end<C, A, Res, Err>(grant: Grant, classify: &C, announce: &A, result: &mut Result<Res, Err>)
+where
+    C: Classify<Res, Err>,
+    A: Announce<Res>,
+{
+    if announce.wants_admitted() {
+        if let Ok(response) = result {
+            let (name, quota) = grant.quota();
+            announce.admitted(response, &name, &quota);
+        }
+    }
+    // A refusal of a layer further in: the call was not made.
+    if classify.is_refusal(result.as_ref()) {
+        grant.give_back();
+    } else if grant.wants_outcome() {
+        let outcome = classify.classify(result.as_ref());
+        grant.record(outcome);
+    }
+}
+
+impl<F, C, A, Res, Err> fmt::Debug for ResponseFuture<F, C, A, Res, Err> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let course = match self.course {
+            Course::Refused(_) => "refused",
+            Course::Admitted { .. } => "admitted",
+        };
+        f.debug_tuple("ResponseFuture").field(&course).finish()
+    }
+}

@@ -1,0 +1,132 @@
+//! An admission that can be given back: [`Grant`].
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use breaker_core::{FailureKind, Name, Outcome, Quota, Rejected, Tick};
+
+/// An admission: the cost of the call has been taken.
+///
+/// Dropped, the cost stays taken: the call was made, however it ended. As long as it has not begun,
+/// or where a layer further in refused it, [`give_back`](Self::give_back) undoes the admission.
+#[must_use = "an admission whose call is not made should be given back"]
+pub struct Grant {
+    home: Arc<dyn Home>,
+    place: Place,
+    taken: Tick,
+    cost: u32,
+}
+
+/// Where a bucket is kept.
+pub(crate) trait Home: Send + Sync {
+    /// Gives back what a call took.
+    fn give_back(&self, place: Place, taken: Tick, cost: u32);
+
+    /// Whether outcomes move the rate.
+    fn adjusts(&self) -> bool;
+
+    /// Takes in what a call said.
+    fn record(&self, outcome: Outcome);
+
+    /// The name of the limit, and what it grants.
+    fn quota(&self, place: Place) -> (Name, Quota);
+
+    /// What a call that waits does next.
+    fn turn(&self, place: Place, who: (u64, u32), latest: Tick, waker: &Waker) -> Turning;
+
+    /// Takes a call out of the line that has given up.
+    fn leave(&self, place: Place, number: u64);
+}
+
+/// What a call that waits does next, with what it needs to do it.
+#[derive(Debug)]
+pub(crate) enum Turning {
+    /// It goes; its cost was taken at this moment.
+    Go(Tick),
+    /// It is refused.
+    Refused(Rejected),
+    /// It sleeps that long.
+    Sleep(Duration),
+    /// It waits to be woken.
+    Behind,
+}
+
+/// Which of the buckets of a home.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Place {
+    pub(crate) shard: u32,
+    pub(crate) index: u32,
+    /// Which of those that stood there one after the other.
+    pub(crate) age: u32,
+}
+
+impl Place {
+    pub(crate) const ONLY: Self = Self { shard: 0, index: 0, age: 0 };
+}
+
+impl Grant {
+    pub(crate) const fn new(home: Arc<dyn Home>, place: Place, taken: Tick, cost: u32) -> Self {
+        Self { home, place, taken, cost }
+    }
+
+    /// What it cost.
+    #[must_use]
+    pub const fn cost(&self) -> u32 {
+        self.cost
+    }
+
+    /// Undoes the admission: as if the call had not come.
+    pub fn give_back(self) {
+        self.home.give_back(self.place, self.taken, self.cost);
+    }
+
+    /// Says how the call ended, which may move the rate; see [`Adjust`](crate::Adjust).
+    pub fn record(self, outcome: Outcome) {
+        self.home.record(outcome);
+    }
+
+    /// Whether it matters how the call ends.
+    #[inline]
+    #[must_use]
+    pub fn wants_outcome(&self) -> bool {
+        self.home.adjusts()
+    }
+
+    /// The name of the limit, what it grants and what is left of it by now.
+    #[must_use]
+    pub fn quota(&self) -> (Name, Quota) {
+        self.home.quota(self.place)
+    }
+
+    /// Runs a part of the call; a panic in it is recorded, and goes on.
+    pub(crate) fn watch<T>(&self, part: impl FnOnce() -> T) -> T {
+        let mut watch = Watch { home: self.wants_outcome().then_some(&*self.home) };
+        let value = part();
+        watch.home = None;
+        value
+    }
+}
+
+/// Records a panic, unless it is called off before.
+struct Watch<'a> {
+    home: Option<&'a dyn Home>,
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if let Some(home) = self.home {
+            let panic = Outcome::Failure(FailureKind::Panic);
+            // An observer that panics now would end the process: one panic is on its way already.
+            let _ = catch_unwind(AssertUnwindSafe(|| home.record(panic)));
+        }
+    }
+}
+
+impl fmt::Debug for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grant").field("cost", &self.cost).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,325 @@
+//! What all buckets of a limit share: [`Hub`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use breaker_core::{
+    Clock, CountAs, Counted, Event, EventKind, Interest, MonotonicClock, Name, Observe, Observers,
+    Outcome, Rejected, Tick,
+};
+
+use crate::config::RateLimit;
+use crate::controller::{RateChange, RateController};
+use crate::probe::{ResourceLimit, ResourceProbe, Usage, effective_rate};
+use crate::rate::Rate;
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering, lock};
+use crate::terms::Terms;
+
+/// What all buckets of a limit share: the clock, the rate in force and what moves it, observers and
+/// totals.
+pub(crate) struct Hub {
+    time: Time,
+    rule: Mutex<Rule>,
+    /// Grows with each change of the terms; a bucket with an older copy takes the new ones.
+    version: AtomicU64,
+    /// From when on the rate is to be looked at again; never, where nothing moves it.
+    due: AtomicU64,
+    /// From when on the probe is to be asked again.
+    sample: AtomicU64,
+    /// Whether outcomes of calls move the rate.
+    adjusts: AtomicBool,
+    probe: Arc<dyn ResourceProbe>,
+    observers: Mutex<Observers>,
+    observed: AtomicBool,
+    pub(crate) refused: AtomicU64,
+    pub(crate) given_back: AtomicU64,
+    pub(crate) evicted: AtomicU64,
+    waiters: AtomicU32,
+    max_waiters: AtomicU32,
+}
+
+/// What is in force.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InForce {
+    pub(crate) terms: Terms,
+    pub(crate) config: RateLimit,
+    /// Grows with each reconfiguration: buckets of an older era have to be carried over.
+    pub(crate) era: u32,
+    pub(crate) version: u64,
+}
+
+struct Rule {
+    now: InForce,
+    controller: Option<RateController>,
+    usage: Usage,
+}
+
+impl Hub {
+    pub(crate) fn new(config: RateLimit, clock: Time, probe: Arc<dyn ResourceProbe>) -> Self {
+        let now = clock.now();
+        let terms = Terms::new(config.rate, config.fastest(), config.burst, config.window, now);
+        let hub = Self {
+            time: clock,
+            rule: Mutex::new(Rule {
+                now: InForce { terms, config, era: 0, version: 0 },
+                controller: config.adjust.map(|it| RateController::new(it, config.rate, now)),
+                usage: Usage::default(),
+            }),
+            version: AtomicU64::new(0),
+            due: AtomicU64::new(0),
+            sample: AtomicU64::new(0),
+            adjusts: AtomicBool::new(false),
+            probe,
+            observers: Mutex::default(),
+            observed: AtomicBool::new(false),
+            refused: AtomicU64::new(0),
+            given_back: AtomicU64::new(0),
+            evicted: AtomicU64::new(0),
+            waiters: AtomicU32::new(0),
+            max_waiters: AtomicU32::new(config.max_waiters),
+        };
+        hub.agree(&lock(&hub.rule));
+        hub
+    }
+
+    /// A new one, with the configuration, the clock, the probe and the observers of this one.
+    pub(crate) fn again(&self) -> Self {
+        let hub = Self::new(self.in_force().config, self.time.clone(), self.probe.clone());
+        lock(&hub.observers).clone_from(&lock(&self.observers));
+        hub.observed.store(self.observed.load(Ordering::Relaxed), Ordering::Relaxed);
+        hub
+    }
+
+    /// The present moment, which never steps back.
+    #[inline]
+    pub(crate) fn now(&self) -> Tick {
+        self.time.now()
+    }
+
+    /// Looks at what moves the rate, where that is due.
+    #[inline]
+    pub(crate) fn look(&self, now: Tick) {
+        if now.as_nanos() >= self.due.load(Ordering::Relaxed) {
+            self.settle(now);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn settle(&self, now: Tick) {
+        // The probe is the user's code: asked by one caller at a time, and under no lock.
+        let usage = self.asks_probe(now).then(|| self.probe.usage());
+        let change = {
+            let mut rule = lock(&self.rule);
+            rule.usage = usage.unwrap_or(rule.usage);
+            let change = rule.controller.as_mut().and_then(|it| it.settle(now));
+            self.put_in_force(&mut rule, now);
+            change
+        };
+        self.tell_change(change, now);
+    }
+
+    /// Whether it is this caller who asks the probe.
+    fn asks_probe(&self, now: Tick) -> bool {
+        let at = self.sample.load(Ordering::Relaxed);
+        if now.as_nanos() < at {
+            return false;
+        }
+        let Some(limit) = lock(&self.rule).now.config.resources else { return false };
+        let next = now.after(limit.interval()).as_nanos();
+        self.sample.compare_exchange(at, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Puts the rate in force that follows from all that moves it.
+    fn put_in_force(&self, rule: &mut Rule, now: Tick) {
+        let rate = rule.rate();
+        if rate != rule.now.terms.rate() {
+            rule.now.terms = rule.now.terms.at_rate(rate, now);
+            rule.now.version += 1;
+        }
+        self.agree(rule);
+    }
+
+    /// Makes what is read without the lock agree with the rule.
+    fn agree(&self, rule: &Rule) {
+        let controller = rule.controller.as_ref().and_then(RateController::due);
+        let sample = rule.now.config.resources.map(|_| self.sample.load(Ordering::Relaxed));
+        let due = controller.map(Tick::as_nanos).into_iter().chain(sample).min();
+        self.due.store(due.unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.adjusts.store(rule.controller.is_some(), Ordering::Relaxed);
+        self.version.store(rule.now.version, Ordering::Release);
+    }
+
+    #[inline]
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn in_force(&self) -> InForce {
+        lock(&self.rule).now
+    }
+
+    pub(crate) fn controller(&self) -> Option<RateController> {
+        lock(&self.rule).controller.clone()
+    }
+
+    /// Whether outcomes of calls are wanted.
+    #[inline]
+    pub(crate) fn adjusts(&self) -> bool {
+        self.adjusts.load(Ordering::Relaxed)
+    }
+
+    /// Takes in what a call said.
+    pub(crate) fn record(&self, outcome: Outcome) {
+        const COUNT_AS: CountAs = CountAs::new();
+        let failed = match COUNT_AS.outcome(outcome) {
+            Counted::Ignored => return,
+            Counted::Failure => true,
+            Counted::Success => false,
+        };
+        let now = self.now();
+        let change = {
+            let mut rule = lock(&self.rule);
+            let change = rule.controller.as_mut().and_then(|it| it.record(now, failed));
+            self.put_in_force(&mut rule, now);
+            change
+        };
+        self.tell_change(change, now);
+    }
+
+    /// Puts another configuration in force.
+    pub(crate) fn reconfigure(&self, config: RateLimit) {
+        let now = self.now();
+        let mut rule = lock(&self.rule);
+        rule.controller = config.adjust.map(|it| RateController::new(it, config.rate, now));
+        rule.now = InForce {
+            terms: rule.now.terms.followed_by(
+                config.rate,
+                config.fastest(),
+                config.burst,
+                config.window,
+                now,
+            ),
+            config,
+            era: rule.now.era.wrapping_add(1),
+            version: rule.now.version + 1,
+        };
+        self.max_waiters.store(config.max_waiters, Ordering::Relaxed);
+        self.put_in_force(&mut rule, now);
+        let version = rule.now.version;
+        drop(rule);
+        self.tell(now, Interest::CHANGES, || EventKind::Reconfigured { version });
+    }
+
+    /// Takes a place among those who wait, if there is one.
+    pub(crate) fn wait(&self) -> bool {
+        let most = self.max_waiters.load(Ordering::Relaxed);
+        let more = |waiters| (waiters < most).then_some(waiters + 1);
+        self.waiters.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    /// Gives the place back.
+    pub(crate) fn wait_no_more(&self) {
+        self.waiters.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn waiters(&self) -> u32 {
+        self.waiters.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn observe(&self, observer: Arc<dyn Observe>) {
+        let mut observers = lock(&self.observers);
+        *observers = observers.and(observer);
+        self.observed.store(true, Ordering::Relaxed);
+    }
+
+    /// Counts a refusal and tells of it.
+    pub(crate) fn refuse(&self, rejected: Rejected, now: Tick) -> Rejected {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        self.tell(now, Interest::REFUSALS, || EventKind::Refused(rejected));
+        rejected
+    }
+
+    fn tell_change(&self, change: Option<RateChange>, now: Tick) {
+        let Some(change) = change.filter(|change| change.from != change.to) else { return };
+        self.tell(now, Interest::CHANGES, || EventKind::RateChanged {
+            from: change.from.as_per_second(),
+            to: change.to.as_per_second(),
+            error_rate: change.error_rate(),
+        });
+    }
+
+    /// Tells an event, if somebody wants to hear of it, under no lock. The panic of an observer goes
+    /// on in the call that caused the event.
+    fn tell(&self, at: Tick, kind: Interest, make: impl FnOnce() -> EventKind) {
+        if !self.observed.load(Ordering::Relaxed) {
+            return;
+        }
+        let observers = lock(&self.observers).clone();
+        if !observers.interest().includes(kind) {
+            return;
+        }
+        let (kind, name) = (make(), self.name());
+        let event = Event { circuit: &name, partition: None, at, kind: &kind };
+        if let Err(panic) = observers.tell(&event) {
+            std::panic::resume_unwind(panic);
+        }
+    }
+
+    pub(crate) fn name(&self) -> Name {
+        lock(&self.rule).now.config.name
+    }
+}
+
+impl Rule {
+    /// The rate that follows from all that moves it.
+    fn rate(&self) -> Rate {
+        let config = &self.now.config;
+        let rate = self.controller.as_ref().map_or(config.rate, RateController::rate);
+        match config.resources {
+            Some(limit) => effective_rate(rate, self.usage, limit, lowest(config, limit)),
+            None => rate,
+        }
+    }
+}
+
+/// How low a lack of resources may press the rate.
+fn lowest(config: &RateLimit, limit: ResourceLimit) -> Rate {
+    config.adjust.map_or_else(|| limit.min_rate(config.rate), |adjust| adjust.min_rate())
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let now = self.in_force();
+        f.debug_struct("Hub").field("config", &now.config).field("terms", &now.terms).finish()
+    }
+}
+
+/// The clock of a limit: the machine's own is asked without a detour, and any other one is held to
+/// the latest moment that it has shown.
+#[derive(Clone)]
+pub(crate) enum Time {
+    Monotonic(MonotonicClock),
+    Other { clock: Arc<dyn Clock>, latest: Arc<AtomicU64> },
+}
+
+impl Time {
+    pub(crate) fn of(clock: impl Clock + 'static) -> Self {
+        if (&clock as &dyn std::any::Any).is::<MonotonicClock>() {
+            Self::Monotonic(MonotonicClock::new())
+        } else {
+            Self::Other { clock: Arc::new(clock), latest: Arc::new(AtomicU64::new(0)) }
+        }
+    }
+
+    #[inline]
+    fn now(&self) -> Tick {
+        match self {
+            Self::Monotonic(clock) => clock.now(),
+            Self::Other { clock, latest } => {
+                let now = clock.now().as_nanos();
+                Tick::from_nanos(latest.fetch_max(now, Ordering::Relaxed).max(now))
+            }
+        }
+    }
+}

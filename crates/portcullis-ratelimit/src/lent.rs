@@ -1,0 +1,92 @@
+//! Calls that a large token bucket has lent to threads in advance: [`Lent`].
+
+use std::cell::Cell;
+
+use crate::sync::{AtomicU32, Ordering};
+
+/// Calls that have been taken from a bucket in advance, so that they are admitted without a look at
+/// the clock and without a lock.
+///
+/// A lent call was taken when it was lent and is spent later, when nobody knows. So until a share is
+/// used up the bucket is filled up only as far as if nothing of it had been spent: what is in the
+/// bucket and in the shares together is never more than the burst, and no more is admitted than by
+/// the bucket alone. The price is that a burst after a pause may be short by what was lent and
+/// spent, which is a 64th of the burst at most. Before a call is refused, all shares are called in.
+#[derive(Debug)]
+pub(crate) struct Lent {
+    shares: [Share; Self::SHARES],
+}
+
+/// On a cache line of its own: threads do not disturb each other.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Share(AtomicU32);
+
+thread_local! {
+    static HERE: Cell<Option<u8>> = const { Cell::new(None) };
+}
+
+impl Lent {
+    pub(crate) const SHARES: usize = 8;
+
+    /// A share below this is not worth its while.
+    const WORTH: u32 = 4;
+
+    pub(crate) fn new() -> Self {
+        Self { shares: std::array::from_fn(|_| Share(AtomicU32::new(0))) }
+    }
+
+    /// How many calls a share of so large a bucket is.
+    pub(crate) const fn size(burst: u32) -> u32 {
+        let size = burst / (64 * Self::SHARES as u32);
+        if size < Self::WORTH { 0 } else { size }
+    }
+
+    /// Spends so many calls of this thread's share, if it holds as many.
+    #[inline]
+    pub(crate) fn spend(&self, calls: u32) -> bool {
+        let share = &self.shares[here()].0;
+        let mut left = share.load(Ordering::Relaxed);
+        // Nothing but the number is handed over, so its order to other memory is of no account.
+        while left >= calls && left > 0 {
+            let spent = left - calls;
+            match share.compare_exchange_weak(left, spent, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(other) => left = other,
+            }
+        }
+        false
+    }
+
+    /// Lends to this thread.
+    pub(crate) fn lend(&self, calls: u32) {
+        self.shares[here()].0.fetch_add(calls, Ordering::Relaxed);
+    }
+
+    /// Calls this thread's share in.
+    pub(crate) fn call_in_here(&self) -> u32 {
+        self.shares[here()].0.swap(0, Ordering::Relaxed)
+    }
+
+    /// Calls all shares in.
+    pub(crate) fn call_in(&self) -> u32 {
+        self.shares.iter().map(|share| share.0.swap(0, Ordering::Relaxed)).sum()
+    }
+}
+
+/// The number of the share that belongs to this thread.
+#[inline]
+pub(crate) fn here() -> usize {
+    match HERE.get() {
+        Some(here) => usize::from(here) % Lent::SHARES,
+        None => first_time(),
+    }
+}
+
+#[cold]
+fn first_time() -> usize {
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let here = NEXT.fetch_add(1, Ordering::Relaxed) as usize % Lent::SHARES;
+    HERE.set(Some(here as u8));
+    here
+}

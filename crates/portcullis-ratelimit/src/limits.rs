@@ -1,0 +1,185 @@
+//! Which bucket a request belongs to, and what it costs: one for all, or one per key.
+
+use std::fmt;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use breaker_core::{Key, Observe, Rejected};
+
+use crate::grant::Grant;
+use crate::keyed::RateLimiters;
+use crate::single::RateLimiter;
+
+/// Where a layer finds the limit of a request.
+///
+/// [`ForAll`] is one limit for all requests, [`PerKey`] one per key, [`Costed`] says what a request
+/// costs.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` finds no limit for the request `{Req}`",
+    note = "the key or the cost was made for another kind of request: see `.keyed(key)`, \
+            `.keyed_fn(f)` and `.cost_fn(f)`"
+)]
+pub trait Limits<Req> {
+    /// Asks for admission of a request at this cost.
+    ///
+    /// # Errors
+    /// A [`Rejected`], which says why and when to come back.
+    fn try_acquire(&self, request: &Req, cost: u32) -> Result<Grant, Rejected>;
+
+    /// What a request costs.
+    fn cost(&self, request: &Req) -> u32 {
+        let _ = request;
+        1
+    }
+}
+
+/// The same for callers that wait for their turn.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no line for the request `{Req}`",
+    note = "the key or the cost was made for another kind of request: see `.keyed(key)`, \
+            `.keyed_fn(f)` and `.cost_fn(f)`"
+)]
+#[cfg(feature = "tokio")]
+pub trait Lines<Req> {
+    /// What waits for admission.
+    type Acquire: Future<Output = Result<Grant, Rejected>>;
+
+    /// Asks for admission of a request at this cost, and waits for it.
+    fn acquire(&self, request: &Req, cost: u32) -> Self::Acquire;
+
+    /// What a request costs.
+    fn cost(&self, request: &Req) -> u32 {
+        let _ = request;
+        1
+    }
+}
+
+/// What a layer does with its limits apart from any request.
+pub trait Watched {
+    /// Has `observer` told what happens from now on.
+    fn observe(&self, observer: Arc<dyn Observe>);
+}
+
+/// One limit for all requests.
+#[derive(Clone, Debug)]
+pub struct ForAll(pub(crate) RateLimiter);
+
+impl<Req> Limits<Req> for ForAll {
+    #[inline]
+    fn try_acquire(&self, _: &Req, cost: u32) -> Result<Grant, Rejected> {
+        self.0.try_acquire_n(cost)
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl<Req> Lines<Req> for ForAll {
+    type Acquire = crate::Acquire;
+
+    fn acquire(&self, _: &Req, cost: u32) -> crate::Acquire {
+        self.0.acquire(cost)
+    }
+}
+
+impl Watched for ForAll {
+    fn observe(&self, observer: Arc<dyn Observe>) {
+        self.0.observe(observer);
+    }
+}
+
+/// One limit per key; requests without a key share one.
+#[derive(Clone)]
+pub struct PerKey<F, K> {
+    pub(crate) key: F,
+    pub(crate) limits: RateLimiters<K>,
+}
+
+impl<Req, F, K> Limits<Req> for PerKey<F, K>
+where
+    F: Key<Req, Key = K>,
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+{
+    #[inline]
+    fn try_acquire(&self, request: &Req, cost: u32) -> Result<Grant, Rejected> {
+        self.limits.try_acquire_n(self.key.key(request).as_ref(), cost)
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl<Req, F, K> Lines<Req> for PerKey<F, K>
+where
+    F: Key<Req, Key = K>,
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+{
+    type Acquire = crate::Acquire;
+
+    fn acquire(&self, request: &Req, cost: u32) -> crate::Acquire {
+        self.limits.acquire(self.key.key(request).as_ref(), cost)
+    }
+}
+
+impl<F, K> Watched for PerKey<F, K>
+where
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+{
+    fn observe(&self, observer: Arc<dyn Observe>) {
+        self.limits.observe(observer);
+    }
+}
+
+/// Without the key, so that a closure is no hindrance.
+impl<F, K> fmt::Debug for PerKey<F, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PerKey").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// The same limits, where a closure says what a request costs.
+#[derive(Clone)]
+pub struct Costed<T, F> {
+    pub(crate) limits: T,
+    pub(crate) cost: F,
+}
+
+impl<Req, T, F> Limits<Req> for Costed<T, F>
+where
+    T: Limits<Req>,
+    F: Fn(&Req) -> u32,
+{
+    fn try_acquire(&self, request: &Req, cost: u32) -> Result<Grant, Rejected> {
+        self.limits.try_acquire(request, cost)
+    }
+
+    fn cost(&self, request: &Req) -> u32 {
+        (self.cost)(request)
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl<Req, T, F> Lines<Req> for Costed<T, F>
+where
+    T: Lines<Req>,
+    F: Fn(&Req) -> u32,
+{
+    type Acquire = T::Acquire;
+
+    fn acquire(&self, request: &Req, cost: u32) -> T::Acquire {
+        self.limits.acquire(request, cost)
+    }
+
+    fn cost(&self, request: &Req) -> u32 {
+        (self.cost)(request)
+    }
+}
+
+impl<T: Watched, F> Watched for Costed<T, F> {
+    fn observe(&self, observer: Arc<dyn Observe>) {
+        self.limits.observe(observer);
+    }
+}
+
+/// Without the cost, so that a closure is no hindrance.
+impl<T: fmt::Debug, F> fmt::Debug for Costed<T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Costed").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,21 @@
+//! The primitives of the concurrent shells. They take them from here and from nowhere else, so that
+//! a model checker can put its own in their place.
+
+#[cfg(all(test, loom))]
+pub(crate) use loom::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence},
+};
+#[cfg(not(all(test, loom)))]
+pub(crate) use std::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence},
+};
+
+/// Takes the lock, also after a panic elsewhere.
+///
+/// What these locks guard is never left half-done: no code of the user's runs under them but `Eq`
+/// and `Hash` of a key, which are asked before anything is changed.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
