@@ -29,8 +29,10 @@ mod wait;
 
 #[cfg(feature = "tokio")]
 pub use acquire::Acquire;
+pub use adjust::Adjust;
 pub use breaker_core;
 pub use config::RateLimit;
+pub use controller::{RateChange, RateController};
 pub use future::ResponseFuture;
 pub use grant::Grant;
 pub use keyed::RateLimiters;
@@ -39,6 +41,7 @@ pub use layer::{OutcomeFn, RateLimitLayer};
 pub use limits::Lines;
 pub use limits::{Costed, ForAll, Limits, PerKey, Watched};
 pub use portcullis_http::{self, BoxError, BoxErrors, RateLimitHeaders};
+pub use probe::{ResourceLimit, ResourceProbe, SystemProbe, Usage, effective_rate};
 pub use rate::Rate;
 pub use service::RateLimitService;
 pub use single::RateLimiter;

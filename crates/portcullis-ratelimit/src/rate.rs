@@ -29,6 +29,8 @@ impl Rate {
     pub const MAX: f64 = 1e9;
 
     const SECOND: u64 = 1_000_000_000;
+    const SLOWEST: Self = Self { calls: 1, nanos: 1_000 * Self::SECOND };
+    const FASTEST: Self = Self { calls: 1, nanos: 1 };
 
     /// So many calls per second.
     ///
@@ -92,6 +94,42 @@ impl Rate {
         }
         let nanos = (Self::SECOND as f64 / calls).round();
         Self::checked(1, Duration::from_nanos(nanos as u64))
+    }
+
+    /// This rate times a fraction: exact where the outcome is a fraction that fits, else to seven
+    /// digits. What would be too slow or too fast for a rate becomes the slowest or the fastest; a
+    /// division by zero is too fast.
+    ///
+    /// ```
+    /// use portcullis_ratelimit::Rate;
+    /// use std::time::Duration;
+    ///
+    /// let two_thirds = Rate::per_second(100).times(2, 3);
+    /// assert_eq!(two_thirds, Rate::new(1, Duration::from_millis(15)));
+    /// ```
+    pub const fn times(self, numerator: u32, denominator: u32) -> Self {
+        let calls = self.calls as u64 * numerator as u64;
+        let nanos = self.nanos as u128 * denominator as u128;
+        if calls as u128 * Self::SLOWEST.nanos as u128 <= nanos {
+            return Self::SLOWEST;
+        }
+        if calls as u128 >= nanos {
+            return Self::FASTEST;
+        }
+        // What they have in common divides the calls, and so has 64 bits at most.
+        let common = gcd(calls, (nanos % calls as u128) as u64);
+        let (calls, nanos) = (calls / common, nanos / common as u128);
+        // Bits that are too many for one are taken from both. Calls keep 24: nanoseconds have 40
+        // bits more than they at most.
+        let many = (u64::BITS - calls.leading_zeros()).saturating_sub(u32::BITS);
+        let long = (u128::BITS - nanos.leading_zeros()).saturating_sub(u64::BITS);
+        let surplus = if many > long { many } else { long };
+        let period = Duration::from_nanos((nanos >> surplus) as u64);
+        match Self::checked((calls >> surplus) as u32, period) {
+            Some(rate) => rate,
+            // Next to the slowest, calls may lose more by the cut than the time does.
+            None => Self::SLOWEST,
+        }
     }
 
     /// In calls per second.
@@ -219,10 +257,54 @@ mod tests {
         assert_eq!(Rate::per_second(1_000_000_000).in_window(86_400 * SECOND), u32::MAX);
     }
 
+    // S-RATE-06: rate / 1.5 and rate * 1.5, and back again.
+    #[test]
+    fn a_rate_times_a_fraction_is_exact_where_that_fits() {
+        let rate = Rate::per_second(100);
+        assert_eq!(rate.times(1_000, 1_500), Rate::new(1, Duration::from_millis(15)));
+        assert_eq!(rate.times(1_500, 1_000), Rate::per_second(150));
+        assert_eq!(rate.times(2, 3).times(3, 2), rate);
+        assert_eq!(rate.times(1, 7), Rate::new(100, 7 * SECOND));
+        assert_eq!(rate.times(u32::MAX, u32::MAX), rate);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_near_and_what_is_absurd_is_a_bound() {
+        let prime = Rate::new(4_294_967_291, Duration::from_nanos(40_000_000_000_003));
+        let product = prime.times(1_001, 1_000).as_per_second();
+        assert!((product / prime.as_per_second() / 1.001 - 1.0).abs() < 1e-7, "{product}");
+        for (factor, bound) in [
+            ((0, 1), 1e-3),
+            ((1, u32::MAX), 1e-3),
+            ((0, 0), 1e-3),
+            ((u32::MAX, 1), 1e9),
+            ((1, 0), 1e9),
+        ] {
+            let rate = Rate::per_second(1_000).times(factor.0, factor.1);
+            assert_eq!(Some(rate), Rate::from_per_second(bound), "{factor:?}");
+        }
+    }
+
     #[test]
     fn rates_are_compared_exactly() {
         let (slow, fast) = (Rate::new(1, 3 * SECOND), Rate::new(2, 5 * SECOND));
         assert!(fast.is_above(slow) && !slow.is_above(fast) && !slow.is_above(slow));
         assert_eq!((slow.min(fast), slow.max(fast)), (slow, fast));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_product_is_a_rate_and_close_to_what_it_should_be(
+            calls in 1_u32.., nanos in 1_u64..1 << 50, numerator in 1_u32.., denominator in 1_u32..,
+        ) {
+            let Some(rate) = Rate::checked(calls, Duration::from_nanos(nanos)) else {
+                return Ok(());
+            };
+            let product = rate.times(numerator, denominator);
+            assert_eq!(Rate::checked(product.calls(), product.period()), Some(product));
+            let exact = rate.as_per_second() * f64::from(numerator) / f64::from(denominator);
+            let expected = exact.clamp(Rate::MIN, Rate::MAX);
+            assert!((product.as_per_second() / expected - 1.0).abs() < 2e-7, "{product}");
+        }
     }
 }
