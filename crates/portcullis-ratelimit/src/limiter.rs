@@ -1,7 +1,27 @@
 //! How a limit decides: plain data, with time as an argument. [`Limiter`] and what implements it.
 
+mod fixed_window;
+#[cfg(feature = "governor")]
+mod gcra;
+mod leaky_bucket;
+mod set;
+mod sliding_counter;
+mod sliding_log;
+pub(crate) mod state;
+pub(crate) mod token_bucket;
+mod window;
+
 use breaker_core::Tick;
 
+pub use self::fixed_window::FixedWindow;
+#[cfg(feature = "governor")]
+pub use self::gcra::Gcra;
+pub use self::leaky_bucket::LeakyBucket;
+pub use self::set::{Set, Verdict};
+pub use self::sliding_counter::SlidingCounter;
+pub use self::sliding_log::SlidingLog;
+pub use self::state::Algorithm;
+pub use self::token_bucket::TokenBucket;
 use crate::terms::Terms;
 
 /// One bucket of a limit: it decides about calls, and knows no lock and no clock.
