@@ -2,48 +2,14 @@
 
 use std::time::Duration;
 
-use breaker_core::{Reason, Rejected};
+use breaker_core::Rejected;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response};
 
-use crate::details::Details;
+use crate::details::{Details, Violation};
 use crate::json::Object;
-use crate::{base64, grpc};
-
-/// What a reason is called by HTTP and by gRPC.
-struct Terms {
-    status: StatusCode,
-    problem: &'static str,
-    title: &'static str,
-    code: u8,
-    reason: &'static str,
-}
-
-/// The one place that knows how a reason is answered: a new one needs an arm here and no more.
-const fn terms(reason: Reason) -> Terms {
-    match reason {
-        Reason::Open
-        | Reason::NoTrialFree
-        | Reason::BelowShare
-        | Reason::ForcedOpen
-        | Reason::Dependency
-        | Reason::NotReady => Terms {
-            status: StatusCode::SERVICE_UNAVAILABLE,
-            problem: "urn:portcullis:problems/circuit-open",
-            title: "Service temporarily unavailable",
-            code: 14,
-            reason: "CIRCUIT_OPEN",
-        },
-        // A reason younger than this crate: unavailable is true of each.
-        _ => Terms {
-            status: StatusCode::SERVICE_UNAVAILABLE,
-            problem: "about:blank",
-            title: "Service Unavailable",
-            code: 14,
-            reason: "REFUSED",
-        },
-    }
-}
+use crate::terms::terms;
+use crate::{RateLimitHeaders, base64, grpc, rate_limit_headers};
 
 /// The head of an HTTP refusal, without a content type, and the text for its body.
 pub(crate) fn problem(rejected: Rejected, path: &str, expose: bool) -> (Response<()>, String) {
@@ -54,13 +20,22 @@ pub(crate) fn problem(rejected: Rejected, path: &str, expose: bool) -> (Response
         .number("status", u64::from(terms.status.as_u16()))
         .text("detail", &detail(&rejected, expose))
         .text("instance", path);
-    let policy = if expose { rejected.by() } else { "circuit_breaker" };
+    let policy = if expose { rejected.by() } else { terms.policy };
     body = body.text("policy", policy).text("state", rejected.state());
-    body = body.number("retry_after_ms", millis(wait(&rejected)));
     let mut head = Response::new(());
     *head.status_mut() = terms.status;
-    let seconds = rejected.retry_after_secs().unwrap_or(UNKNOWN_WAIT.as_secs());
-    head.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    let headers = head.headers_mut();
+    if let Some(wait) = wait(&rejected) {
+        body = body.number("retry_after_ms", millis(wait));
+    }
+    if let Some(seconds) = retry_after_secs(&rejected) {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if terms.quota {
+        let name = rate_limit_headers::shown(rejected.by());
+        body = body.texts("violated-policies", &[&name]);
+        rate_limit_headers::refused(RateLimitHeaders::draft10(), headers, &rejected);
+    }
     (keep_refusal(rejected, head), body.finish())
 }
 
@@ -74,7 +49,11 @@ pub(crate) fn trailers_only(rejected: Rejected, request: &HeaderMap, expose: boo
     let details = Details {
         code: terms.code,
         message: &message,
-        retry_delay: Some(wait(&rejected)),
+        retry_delay: wait(&rejected),
+        violation: terms.quota.then(|| Violation {
+            subject: rejected.by().as_str(),
+            description: rejected.summary(),
+        }),
         reason: terms.reason,
         policy: expose.then_some(rejected.by().as_str()),
     };
@@ -85,8 +64,8 @@ pub(crate) fn trailers_only(rejected: Rejected, request: &HeaderMap, expose: boo
     headers.insert(grpc::STATUS, HeaderValue::from(u16::from(terms.code)));
     insert(headers, grpc::MESSAGE, &percent_encoded(&message));
     insert(headers, grpc::DETAILS, &details);
-    // The header is a signed number of 32 bits.
-    let millis = i32::try_from(millis(wait(&rejected))).unwrap_or(i32::MAX);
+    // The header is a signed number of 32 bits; a negative one says never to come back.
+    let millis = wait(&rejected).map_or(-1, |wait| i32::try_from(millis(wait)).unwrap_or(i32::MAX));
     headers.insert(grpc::PUSHBACK, HeaderValue::from(millis));
     keep_refusal(rejected, head)
 }
@@ -120,9 +99,9 @@ fn detail(rejected: &Rejected, expose: bool) -> String {
     if expose {
         return rejected.to_string();
     }
-    match rejected.retry_after_secs() {
-        Some(seconds) => format!("{}; try again in {seconds} s", rejected.summary()),
-        None => rejected.summary().to_owned(),
+    match (rejected.retry_after_secs(), terms(rejected.reason()).repeatable) {
+        (Some(seconds), true) => format!("{}; try again in {seconds} s", rejected.summary()),
+        _ => rejected.summary().to_owned(),
     }
 }
 
@@ -130,8 +109,16 @@ fn detail(rejected: &Rejected, expose: bool) -> String {
 /// dependency that is down.
 const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
 
-fn wait(rejected: &Rejected) -> Duration {
-    rejected.retry_after().unwrap_or(UNKNOWN_WAIT)
+/// `None` where no wait would help.
+fn wait(rejected: &Rejected) -> Option<Duration> {
+    let repeatable = terms(rejected.reason()).repeatable;
+    repeatable.then(|| rejected.retry_after().unwrap_or(UNKNOWN_WAIT))
+}
+
+/// The same wait in whole seconds, as HTTP wants it.
+pub(crate) fn retry_after_secs(rejected: &Rejected) -> Option<u64> {
+    let repeatable = terms(rejected.reason()).repeatable;
+    repeatable.then(|| rejected.retry_after_secs().unwrap_or(UNKNOWN_WAIT.as_secs()))
 }
 
 /// Rounded up: who waits as long as he was told must not come too early.
@@ -172,7 +159,7 @@ fn insert(headers: &mut HeaderMap, name: http::HeaderName, value: &str) {
 
 #[cfg(test)]
 mod tests {
-    use breaker_core::Name;
+    use breaker_core::{Name, Reason};
     use proptest::prelude::{any, proptest};
 
     use super::*;

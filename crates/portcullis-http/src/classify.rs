@@ -5,8 +5,8 @@ use std::error::Error;
 use breaker_core::{Classify, FailureKind, Outcome, Rejected};
 use http::{Extensions, HeaderMap, Response, StatusCode};
 
-use crate::error::{outcome_of_any, outcome_of_error};
-use crate::{grpc, outcome_of_grpc, outcome_of_status};
+use crate::error::{self, outcome_of_any, outcome_of_error};
+use crate::{grpc, outcome_of_grpc, outcome_of_status, refusal_of};
 
 /// The default: looks at the content type, then judges as [`Grpc`] or as [`Http`] does.
 ///
@@ -23,6 +23,10 @@ impl<B, E: 'static> Classify<Response<B>, E> for HttpOrGrpc {
     fn classify(&self, result: Result<&Response<B>, &E>) -> Outcome {
         result.map_or_else(outcome_of_any, |response| Head::of(response).http_or_grpc())
     }
+
+    fn is_refusal(&self, result: Result<&Response<B>, &E>) -> bool {
+        result.map_or_else(error::is_refusal, |response| refusal_of(response).is_some())
+    }
 }
 
 /// Judges by the HTTP status alone, as [`outcome_of_status`] does.
@@ -32,6 +36,10 @@ pub struct Http;
 impl<B, E: 'static> Classify<Response<B>, E> for Http {
     fn classify(&self, result: Result<&Response<B>, &E>) -> Outcome {
         result.map_or_else(outcome_of_any, |response| Head::of(response).http())
+    }
+
+    fn is_refusal(&self, result: Result<&Response<B>, &E>) -> bool {
+        result.map_or_else(error::is_refusal, |response| refusal_of(response).is_some())
     }
 }
 
@@ -44,6 +52,10 @@ pub struct Grpc;
 impl<B, E: 'static> Classify<Response<B>, E> for Grpc {
     fn classify(&self, result: Result<&Response<B>, &E>) -> Outcome {
         result.map_or_else(outcome_of_any, |response| Head::of(response).grpc())
+    }
+
+    fn is_refusal(&self, result: Result<&Response<B>, &E>) -> bool {
+        result.map_or_else(error::is_refusal, |response| refusal_of(response).is_some())
     }
 }
 
@@ -59,6 +71,13 @@ impl<B, E: Error + 'static> Classify<Response<B>, E> for ErrorChain {
         result.map_or_else(
             |error| outcome_of_error(error),
             |response| Head::of(response).http_or_grpc(),
+        )
+    }
+
+    fn is_refusal(&self, result: Result<&Response<B>, &E>) -> bool {
+        result.map_or_else(
+            |error| Rejected::find(error).is_some(),
+            |response| refusal_of(response).is_some(),
         )
     }
 }

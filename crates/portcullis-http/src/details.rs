@@ -39,8 +39,16 @@ pub(crate) struct Details<'a> {
     pub(crate) code: u8,
     pub(crate) message: &'a str,
     pub(crate) retry_delay: Option<Duration>,
+    pub(crate) violation: Option<Violation<'a>>,
     pub(crate) reason: &'a str,
     pub(crate) policy: Option<&'a str>,
+}
+
+/// Which quota is used up.
+#[derive(Clone, Copy)]
+pub(crate) struct Violation<'a> {
+    pub(crate) subject: &'a str,
+    pub(crate) description: &'a str,
 }
 
 impl Details<'_> {
@@ -57,6 +65,11 @@ impl Details<'_> {
                 .number(2, u64::from(delay.subsec_nanos()));
             let info = Message::default().message(1, &duration);
             status = status.any(3, "type.googleapis.com/google.rpc.RetryInfo", &info);
+        }
+        if let Some(Violation { subject, description }) = self.violation {
+            let violation = Message::default().text(1, subject).text(2, description);
+            let failure = Message::default().message(1, &violation);
+            status = status.any(3, "type.googleapis.com/google.rpc.QuotaFailure", &failure);
         }
         let mut info = Message::default().text(1, self.reason).text(2, "portcullis");
         if let Some(policy) = self.policy {
@@ -102,6 +115,7 @@ mod tests {
         code: 14,
         message: "m",
         retry_delay: Some(Duration::from_millis(3_870)),
+        violation: None,
         reason: "CIRCUIT_OPEN",
         policy: None,
     };
@@ -119,6 +133,22 @@ mod tests {
         expected.extend([0x12, 10]);
         expected.extend(b"portcullis");
         assert_eq!(FULL.encode().as_bytes(), expected);
+    }
+
+    // S-RATE-09
+    #[test]
+    fn a_quota_failure_is_written_byte_for_byte() {
+        let violation = Some(Violation { subject: "per-client", description: "gone" });
+        let details = Details { code: 8, retry_delay: None, violation, reason: "R", ..FULL };
+        let mut expected = vec![0x08, 8, 0x12, 1, b'm', 0x1a, 67, 0x0a, 43];
+        expected.extend(b"type.googleapis.com/google.rpc.QuotaFailure");
+        expected.extend([0x12, 20, 0x0a, 18, 0x0a, 10]);
+        expected.extend(b"per-client");
+        expected.extend([0x12, 4]);
+        expected.extend(b"gone");
+        assert_eq!(details.encode().as_bytes()[..expected.len()], expected);
+        let hints = Hints { quota_failure: true, ..Hints::default() };
+        assert_eq!(Hints::read(details.encode().as_bytes()), hints);
     }
 
     #[test]

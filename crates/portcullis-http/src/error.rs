@@ -43,20 +43,27 @@ pub fn outcome_of_error(error: &(dyn Error + 'static)) -> Outcome {
 
 /// What an error of any type says: looks into those types that this crate knows.
 pub(crate) fn outcome_of_any<E: 'static>(error: &E) -> Outcome {
-    let any: &dyn Any = error;
-    let error: Option<&(dyn Error + 'static)> = if let Some(boxed) = any.downcast_ref::<BoxError>()
-    {
+    known(error).map_or(Outcome::Failure(FailureKind::Connection), outcome_of_error)
+}
+
+/// Whether an error of any type holds a refusal, as far as this crate can look into it.
+pub(crate) fn is_refusal<E: 'static>(error: &E) -> bool {
+    known(error).is_some_and(|error| Rejected::find(error).is_some())
+}
+
+/// The error, if its type is one of those that this crate knows.
+fn known(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
+    if let Some(boxed) = error.downcast_ref::<BoxError>() {
         Some(&**boxed)
-    } else if let Some(rejected) = any.downcast_ref::<Rejected>() {
+    } else if let Some(rejected) = error.downcast_ref::<Rejected>() {
         Some(rejected)
-    } else if let Some(failed) = any.downcast_ref::<Failed>() {
+    } else if let Some(failed) = error.downcast_ref::<Failed>() {
         Some(failed)
-    } else if let Some(io) = any.downcast_ref::<io::Error>() {
+    } else if let Some(io) = error.downcast_ref::<io::Error>() {
         Some(io)
     } else {
-        client::error(any)
-    };
-    error.map_or(Outcome::Failure(FailureKind::Connection), outcome_of_error)
+        client::error(error)
+    }
 }
 
 /// An error that names its kind, for services that know better than their messages tell.

@@ -129,8 +129,14 @@ mod tests {
     }
 
     fn retry_info(delay: Duration) -> String {
-        let details =
-            Details { code: 14, message: "", retry_delay: Some(delay), reason: "X", policy: None };
+        let details = Details {
+            code: 14,
+            message: "",
+            retry_delay: Some(delay),
+            violation: None,
+            reason: "X",
+            policy: None,
+        };
         base64::encode(details.encode().as_bytes())
     }
 

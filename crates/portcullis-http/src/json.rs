@@ -22,6 +22,16 @@ impl Object {
         self
     }
 
+    pub(crate) fn texts(mut self, name: &str, values: &[&str]) -> Self {
+        self.name(name);
+        for (index, value) in values.iter().enumerate() {
+            self.0.push(if index == 0 { '[' } else { ',' });
+            self.string(value);
+        }
+        self.0.push_str(if values.is_empty() { "[]" } else { "]" });
+        self
+    }
+
     pub(crate) fn finish(mut self) -> String {
         self.0.push('}');
         self.0
@@ -68,6 +78,17 @@ mod tests {
         let object = Object::new().text("a", "x\"\\\n\u{7f}é").number("b", u64::MAX).finish();
         let expected = "{\"a\":\"x\\\"\\\\\\u000a\u{7f}é\",\"b\":18446744073709551615}";
         assert_eq!(object, expected);
+    }
+
+    #[test]
+    fn lists_of_texts_are_those_of_the_format() {
+        for (values, expected) in [
+            (&[][..], "{\"a\":[]}"),
+            (&["\""], "{\"a\":[\"\\\"\"]}"),
+            (&["b", "c"], "{\"a\":[\"b\",\"c\"]}"),
+        ] {
+            assert_eq!(Object::new().texts("a", values).finish(), expected);
+        }
     }
 
     proptest! {

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod announce;
 mod answer;
 mod base64;
 mod box_errors;
@@ -13,13 +14,16 @@ mod json;
 mod judge;
 mod judged_body;
 pub mod key;
+mod rate_limit_headers;
 mod refuse;
 #[cfg(feature = "reqwest-0-13")]
 mod reqwest_0_13;
 mod retry_after;
 mod status;
+mod terms;
 mod wire;
 
+pub use announce::{Announce, AsRefused};
 pub use answer::{keep_refusal, refusal_of};
 pub use box_errors::{BoxErrors, BoxErrorsFuture, BoxErrorsService};
 pub use classify::{ErrorChain, Grpc, Http, HttpOrGrpc};
@@ -27,6 +31,7 @@ pub use error::{Failed, outcome_of_error};
 pub use grpc::{outcome_of_grpc, outcome_of_trailers};
 pub use judge::Judge;
 pub use judged_body::JudgedBody;
+pub use rate_limit_headers::RateLimitHeaders;
 pub use refuse::{Auto, GrpcStatus, ProblemJson};
 pub use retry_after::{MAX_RETRY_AFTER, retry_after};
 pub use status::outcome_of_status;

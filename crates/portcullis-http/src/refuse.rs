@@ -73,7 +73,10 @@ impl<Req, Res> Refuse<Req, Res, BoxError> for Auto {
     }
 }
 
-/// Answers with 503, `Retry-After` and an RFC 9457 problem, whatever the error type.
+/// Answers with 503, or 429 where the caller's quota is used up, with `Retry-After` and an RFC 9457
+/// problem, whatever the error type.
+///
+/// A 429 carries the fields of [`RateLimitHeaders::draft10`](crate::RateLimitHeaders::draft10).
 ///
 /// The body is filled where its type is known: `String`, `Vec<u8>`, `Bytes` and, with the feature
 /// `axum`, axum's. Any other body stays as its `Default` made it, and there is no content type.
@@ -123,10 +126,12 @@ where
     }
 }
 
-/// Answers with gRPC's `UNAVAILABLE` and the time to wait, whatever the error type.
+/// Answers with gRPC's `UNAVAILABLE`, or `RESOURCE_EXHAUSTED` where the caller's quota is used up,
+/// and the time to wait, whatever the error type.
 ///
 /// All is in the head (a "trailers-only" answer): the status, the message, the push-back in
-/// milliseconds, and the details RetryInfo and ErrorInfo.
+/// milliseconds, and the details RetryInfo, QuotaFailure (of a quota) and ErrorInfo. A call that
+/// costs more than its quota ever holds gets a push-back of -1 and no RetryInfo.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct GrpcStatus {
     expose: bool,

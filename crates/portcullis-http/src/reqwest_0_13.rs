@@ -8,7 +8,7 @@ use http::header::CONTENT_TYPE;
 use reqwest::{Request, Response, ResponseBuilderExt as _};
 
 use crate::classify::Head;
-use crate::error::{outcome_of_any, outcome_of_error};
+use crate::error::{self, outcome_of_any, outcome_of_error};
 use crate::{
     Auto, ErrorChain, Grpc, GrpcStatus, Http, HttpOrGrpc, ProblemJson, answer, grpc,
     outcome_of_status,
@@ -39,9 +39,17 @@ fn head(response: &Response) -> Head<'_> {
     }
 }
 
+fn carries_refusal(response: &Response) -> bool {
+    response.extensions().get::<Rejected>().is_some()
+}
+
 impl<E: 'static> Classify<Response, E> for HttpOrGrpc {
     fn classify(&self, result: Result<&Response, &E>) -> Outcome {
         result.map_or_else(outcome_of_any, |response| head(response).http_or_grpc())
+    }
+
+    fn is_refusal(&self, result: Result<&Response, &E>) -> bool {
+        result.map_or_else(error::is_refusal, carries_refusal)
     }
 }
 
@@ -49,11 +57,19 @@ impl<E: 'static> Classify<Response, E> for Http {
     fn classify(&self, result: Result<&Response, &E>) -> Outcome {
         result.map_or_else(outcome_of_any, |response| head(response).http())
     }
+
+    fn is_refusal(&self, result: Result<&Response, &E>) -> bool {
+        result.map_or_else(error::is_refusal, carries_refusal)
+    }
 }
 
 impl<E: 'static> Classify<Response, E> for Grpc {
     fn classify(&self, result: Result<&Response, &E>) -> Outcome {
         result.map_or_else(outcome_of_any, |response| head(response).grpc())
+    }
+
+    fn is_refusal(&self, result: Result<&Response, &E>) -> bool {
+        result.map_or_else(error::is_refusal, carries_refusal)
     }
 }
 
@@ -61,6 +77,10 @@ impl<E: Error + 'static> Classify<Response, E> for ErrorChain {
     fn classify(&self, result: Result<&Response, &E>) -> Outcome {
         result
             .map_or_else(|error| outcome_of_error(error), |response| head(response).http_or_grpc())
+    }
+
+    fn is_refusal(&self, result: Result<&Response, &E>) -> bool {
+        result.map_or_else(|error| Rejected::find(error).is_some(), carries_refusal)
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::fmt;
+use std::{fmt, io};
 
 use breaker_core::{Classify, FailureKind, Name, Outcome, Reason, Rejected};
 use http::Response;
-use portcullis_http::{BoxError, ErrorChain, Grpc, Http, HttpOrGrpc, keep_refusal};
+use portcullis_http::{BoxError, ErrorChain, Failed, Grpc, Http, HttpOrGrpc, keep_refusal};
 
 const REJECTED: Rejected = Rejected::new(Name::new("payments"), Reason::Open);
 
@@ -114,4 +114,51 @@ fn typed_errors_are_looked_into_by_the_error_chain_only() {
     assert_eq!(judged(&ErrorChain, &Typed::Database), Outcome::Failure(FailureKind::Timeout));
     let head: Result<_, &Typed> = Ok(&response(500, &[]));
     assert_eq!(ErrorChain.classify(head), INTERNAL);
+}
+
+fn refuses(response: &Response<()>) -> [bool; 4] {
+    let result: Result<_, &Typed> = Ok(response);
+    [
+        HttpOrGrpc.is_refusal(result),
+        Http.is_refusal(result),
+        Grpc.is_refusal(result),
+        ErrorChain.is_refusal(result),
+    ]
+}
+
+fn refused<E: 'static>(error: &E) -> [bool; 3] {
+    let result: Result<&Response<()>, _> = Err(error);
+    [HttpOrGrpc.is_refusal(result), Http.is_refusal(result), Grpc.is_refusal(result)]
+}
+
+// S-CORE-09: only the mark tells a refusal from a failure with the same status.
+#[test]
+fn an_answer_is_a_refusal_if_it_carries_one() {
+    assert_eq!(refuses(&response(503, &[("retry-after", "4")])), [false; 4]);
+    assert_eq!(refuses(&response(200, &[TYPE, ("grpc-status", "14")])), [false; 4]);
+    assert_eq!(refuses(&keep_refusal(REJECTED, response(200, &[]))), [true; 4]);
+}
+
+// S-CORE-09
+#[test]
+fn an_error_is_a_refusal_if_one_is_in_it() {
+    assert_eq!(refused(&REJECTED), [true; 3]);
+    assert_eq!(refused(&BoxError::from(REJECTED)), [true; 3]);
+    assert_eq!(refused(&BoxError::from(Typed::Refused(REJECTED))), [true; 3]);
+    assert_eq!(refused(&io::Error::other(Typed::Refused(REJECTED))), [true; 3]);
+    assert_eq!(refused(&Failed::new(FailureKind::Internal, REJECTED)), [true; 3]);
+    assert_eq!(refused(&BoxError::from(Typed::Database)), [false; 3]);
+    assert_eq!(refused(&io::Error::other("rate limit")), [false; 3]);
+    assert_eq!(refused(&Typed::Refused(REJECTED)), [false; 3], "opens no type of the user's");
+}
+
+// S-CORE-09
+#[test]
+fn the_error_chain_finds_a_refusal_in_a_typed_error() {
+    let refused = |error: &Typed| {
+        let result: Result<&Response<()>, _> = Err(error);
+        ErrorChain.is_refusal(result)
+    };
+    assert!(refused(&Typed::Refused(REJECTED)));
+    assert!(!refused(&Typed::Database));
 }

@@ -60,6 +60,27 @@ fn responses_are_judged_by_the_same_tables() {
     assert_eq!(all(Ok(&refused)), [Outcome::Ignored; 4]);
 }
 
+// S-CORE-09
+#[test]
+fn refusals_are_known_from_failures() {
+    let refusals = |result: Result<&Response, &Error>| {
+        [
+            HttpOrGrpc.is_refusal(result),
+            Http.is_refusal(result),
+            Grpc.is_refusal(result),
+            ErrorChain.is_refusal(result),
+        ]
+    };
+    let mut response = response(503, &[]);
+    assert_eq!(refusals(Ok(&response)), [false; 4]);
+    response.extensions_mut().insert(REJECTED);
+    assert_eq!(refusals(Ok(&response)), [true; 4]);
+    assert_eq!(refusals(Err(&status_error(503))), [false; 4]);
+    assert_eq!(refusals(Err(&builder_error())), [false; 4], "not sent, but not refused either");
+    let boxed = BoxError::from(REJECTED);
+    assert!(HttpOrGrpc.is_refusal(Err::<&Response, _>(&boxed)));
+}
+
 #[test]
 fn errors_tell_their_status_or_that_nothing_was_sent() {
     assert_eq!(all(Err(&status_error(503))), [OVERLOAD; 4]);
