@@ -8,7 +8,7 @@ use breaker_core::{ConfigError, ConfigErrors, Name};
 
 use crate::adjust::Adjust;
 use crate::limiter::Algorithm;
-use crate::probe::ResourceLimit;
+use crate::probe::Throttle;
 use crate::rate::Rate;
 
 /// What a limit grants, in numbers: how many calls in how much time, how many at once, and what
@@ -36,7 +36,7 @@ pub struct RateLimit {
     pub(crate) burst: u32,
     pub(crate) window: Duration,
     pub(crate) adjust: Option<Adjust>,
-    pub(crate) resources: Option<ResourceLimit>,
+    pub(crate) throttle: Option<Throttle>,
     pub(crate) max_wait: Duration,
     pub(crate) max_waiters: u32,
     pub(crate) max_keys: u32,
@@ -129,7 +129,7 @@ impl RateLimit {
             burst,
             window: Duration::from_secs(seconds),
             adjust: None,
-            resources: None,
+            throttle: None,
             max_wait: Duration::ZERO,
             max_waiters: 1_000,
             max_keys: 10_000,
@@ -193,10 +193,11 @@ impl RateLimit {
         self
     }
 
-    /// Lowers the rate where processor or memory run short; see [`ResourceLimit`]. Who measures
-    /// them is said by [`RateLimiter::with_probe`](crate::RateLimiter::with_probe).
-    pub const fn resources(mut self, limit: ResourceLimit) -> Self {
-        self.resources = Some(limit);
+    /// Lowers the rate where processor or memory run short, down to the `min_rate` of
+    /// [`adjust`](Self::adjust), or without that to a hundredth; see [`Throttle`]. Who measures them
+    /// is said by [`RateLimiter::with_probe`](crate::RateLimiter::with_probe).
+    pub const fn throttle(mut self, throttle: Throttle) -> Self {
+        self.throttle = Some(throttle);
         self
     }
 
@@ -297,12 +298,12 @@ impl RateLimit {
         if !matches!(self.algorithm, Algorithm::Gcra) {
             return;
         }
-        if self.adjust.is_some() || self.resources.is_some() {
+        if self.adjust.is_some() || self.throttle.is_some() {
             errors.push(problem(
                 "algorithm",
                 "gcra",
                 "token_bucket where the rate moves",
-                "take token_bucket, which decides the same, or leave adjust and resources out",
+                "take token_bucket, which decides the same, or leave adjust and throttle out",
             ));
         }
         if self.rate.calls() > 1 {
@@ -321,11 +322,11 @@ impl RateLimit {
 
     /// The fastest rate that it will ever have by itself.
     pub(crate) fn fastest(&self) -> Rate {
-        self.adjust.map_or(self.rate, |adjust| adjust.max_rate().max(self.rate))
+        self.adjust.map_or(self.rate, |adjust| adjust.max_rate.max(self.rate))
     }
 
     fn slowest(&self) -> Rate {
-        self.adjust.map_or(self.rate, |adjust| adjust.min_rate().min(self.rate))
+        self.adjust.map_or(self.rate, |adjust| adjust.min_rate.min(self.rate))
     }
 }
 

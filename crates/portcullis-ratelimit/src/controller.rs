@@ -109,6 +109,15 @@ impl RateController {
         self.period.samples
     }
 
+    /// From when on a look is due; `None` while there are too few outcomes for one.
+    #[must_use]
+    pub const fn due(&self) -> Option<Tick> {
+        if self.period.samples < self.adjust.min_samples {
+            return None;
+        }
+        Some(self.since.after(self.adjust.cooldown))
+    }
+
     fn look(&mut self, now: Tick) -> Option<RateChange> {
         let cool = now.since(self.since) >= self.adjust.cooldown;
         if !cool || self.period.samples < self.adjust.min_samples {

@@ -78,7 +78,7 @@ impl Desk {
 }
 
 const fn share(config: &RateLimit) -> u32 {
-    let steady = config.adjust.is_none() && config.resources.is_none();
+    let steady = config.adjust.is_none() && config.throttle.is_none();
     match config.algorithm {
         Algorithm::TokenBucket if steady => Lent::size(config.burst),
         _ => 0,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use breaker_core::{
     Clock, CountAs, Counted, Event, EventKind, Interest, MonotonicClock, Name, Observe, Observers,
@@ -10,7 +11,7 @@ use breaker_core::{
 
 use crate::config::RateLimit;
 use crate::controller::{RateChange, RateController};
-use crate::probe::{ResourceLimit, ResourceProbe, Usage, effective_rate};
+use crate::probe::{ResourceGauge, ResourceProbe, Usage};
 use crate::rate::Rate;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering, lock};
 use crate::terms::Terms;
@@ -24,8 +25,6 @@ pub(crate) struct Hub {
     version: AtomicU64,
     /// From when on the rate is to be looked at again; never, where nothing moves it.
     due: AtomicU64,
-    /// From when on the probe is to be asked again.
-    sample: AtomicU64,
     /// Whether outcomes of calls move the rate.
     adjusts: AtomicBool,
     probe: Arc<dyn ResourceProbe>,
@@ -51,7 +50,10 @@ pub(crate) struct InForce {
 struct Rule {
     now: InForce,
     controller: Option<RateController>,
+    gauge: Option<Arc<ResourceGauge>>,
     usage: Usage,
+    /// When the gauge is to be read again.
+    reads: Tick,
 }
 
 impl Hub {
@@ -63,11 +65,12 @@ impl Hub {
             rule: Mutex::new(Rule {
                 now: InForce { terms, config, era: 0, version: 0 },
                 controller: config.adjust.map(|it| RateController::new(it, config.rate, now)),
+                gauge: gauge(&config, &probe),
                 usage: Usage::default(),
+                reads: now,
             }),
             version: AtomicU64::new(0),
             due: AtomicU64::new(0),
-            sample: AtomicU64::new(0),
             adjusts: AtomicBool::new(false),
             probe,
             observers: Mutex::default(),
@@ -108,26 +111,20 @@ impl Hub {
     #[inline(never)]
     fn settle(&self, now: Tick) {
         // The probe is the user's code: asked by one caller at a time, and under no lock.
-        let usage = self.asks_probe(now).then(|| self.probe.usage());
+        let gauge = lock(&self.rule).gauge.clone();
+        let usage = gauge.map(|gauge| gauge.usage(now));
         let change = {
             let mut rule = lock(&self.rule);
-            rule.usage = usage.unwrap_or(rule.usage);
+            if let Some(usage) = usage {
+                rule.usage = usage;
+                let interval = rule.now.config.throttle.map_or(Duration::ZERO, |it| it.interval);
+                rule.reads = now.after(interval);
+            }
             let change = rule.controller.as_mut().and_then(|it| it.settle(now));
             self.put_in_force(&mut rule, now);
             change
         };
         self.tell_change(change, now);
-    }
-
-    /// Whether it is this caller who asks the probe.
-    fn asks_probe(&self, now: Tick) -> bool {
-        let at = self.sample.load(Ordering::Relaxed);
-        if now.as_nanos() < at {
-            return false;
-        }
-        let Some(limit) = lock(&self.rule).now.config.resources else { return false };
-        let next = now.after(limit.interval()).as_nanos();
-        self.sample.compare_exchange(at, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// Puts the rate in force that follows from all that moves it.
@@ -143,9 +140,9 @@ impl Hub {
     /// Makes what is read without the lock agree with the rule.
     fn agree(&self, rule: &Rule) {
         let controller = rule.controller.as_ref().and_then(RateController::due);
-        let sample = rule.now.config.resources.map(|_| self.sample.load(Ordering::Relaxed));
-        let due = controller.map(Tick::as_nanos).into_iter().chain(sample).min();
-        self.due.store(due.unwrap_or(u64::MAX), Ordering::Relaxed);
+        let reads = rule.gauge.as_ref().map(|_| rule.reads);
+        let due = controller.into_iter().chain(reads).min().unwrap_or(Tick::MAX);
+        self.due.store(due.as_nanos(), Ordering::Relaxed);
         self.adjusts.store(rule.controller.is_some(), Ordering::Relaxed);
         self.version.store(rule.now.version, Ordering::Release);
     }
@@ -192,6 +189,11 @@ impl Hub {
         let now = self.now();
         let mut rule = lock(&self.rule);
         rule.controller = config.adjust.map(|it| RateController::new(it, config.rate, now));
+        if config.throttle != rule.now.config.throttle {
+            rule.gauge = gauge(&config, &self.probe);
+            rule.usage = Usage::default();
+            rule.reads = now;
+        }
         rule.now = InForce {
             terms: rule.now.terms.followed_by(
                 config.rate,
@@ -276,16 +278,20 @@ impl Rule {
     fn rate(&self) -> Rate {
         let config = &self.now.config;
         let rate = self.controller.as_ref().map_or(config.rate, RateController::rate);
-        match config.resources {
-            Some(limit) => effective_rate(rate, self.usage, limit, lowest(config, limit)),
+        match config.throttle {
+            Some(throttle) => throttle.effective_rate(rate, self.usage, lowest(config)),
             None => rate,
         }
     }
 }
 
-/// How low a lack of resources may press the rate.
-fn lowest(config: &RateLimit, limit: ResourceLimit) -> Rate {
-    config.adjust.map_or_else(|| limit.min_rate(config.rate), |adjust| adjust.min_rate())
+fn gauge(config: &RateLimit, probe: &Arc<dyn ResourceProbe>) -> Option<Arc<ResourceGauge>> {
+    config.throttle.map(|throttle| Arc::new(ResourceGauge::new(probe.clone(), &throttle)))
+}
+
+/// How low a busy machine may press the rate.
+fn lowest(config: &RateLimit) -> Rate {
+    config.adjust.map_or_else(|| config.rate.times(1, 100), |adjust| adjust.min_rate)
 }
 
 impl fmt::Debug for Hub {

@@ -80,7 +80,7 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static> RateLimiters<K> {
     }
 
     /// Limits on this clock, whose rate is lowered by what `probe` measures, where the configuration
-    /// has a [`ResourceLimit`](crate::ResourceLimit).
+    /// has a [`Throttle`](crate::Throttle).
     ///
     /// # Panics
     /// When the values of `config` do not fit together: see [`RateLimit::check`].
@@ -380,9 +380,8 @@ impl<K: Clone + Eq + Hash + Send + Sync> Home for Keyed<K> {
     fn give_back(&self, place: Place, taken: Tick, cost: u32) {
         self.hub.given_back.fetch_add(1, Ordering::Relaxed);
         let now = self.hub.now();
-        let give = |seat: &mut Seat, force: &InForce| {
-            seat.give_back(&force.terms, now, (taken, cost))
-        };
+        let give =
+            |seat: &mut Seat, force: &InForce| seat.give_back(&force.terms, now, (taken, cost));
         wake(self.again(place, now, give).flatten());
     }
 
@@ -397,9 +396,8 @@ impl<K: Clone + Eq + Hash + Send + Sync> Home for Keyed<K> {
 
     fn quota(&self, place: Place) -> (Name, Quota) {
         let now = self.hub.now();
-        let known = self.again(place, now, |seat, force| {
-            (force.config.name, seat.quota(&force.terms, now))
-        });
+        let known = self
+            .again(place, now, |seat, force| (force.config.name, seat.quota(&force.terms, now)));
         known.unwrap_or_else(|| {
             // It gave way since, because it was full: so is a new one.
             let force = self.hub.in_force();

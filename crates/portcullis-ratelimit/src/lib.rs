@@ -41,7 +41,7 @@ pub use layer::{OutcomeFn, RateLimitLayer};
 pub use limits::Lines;
 pub use limits::{Costed, ForAll, Limits, PerKey, Watched};
 pub use portcullis_http::{self, BoxError, BoxErrors, RateLimitHeaders};
-pub use probe::{ResourceLimit, ResourceProbe, SystemProbe, Usage, effective_rate};
+pub use probe::{ResourceGauge, ResourceProbe, SystemProbe, Throttle, Usage, effective_rate};
 pub use rate::Rate;
 pub use service::RateLimitService;
 pub use single::RateLimiter;

@@ -10,6 +10,7 @@ mod sliding_log;
 pub(crate) mod state;
 pub(crate) mod token_bucket;
 mod window;
+mod words;
 
 use breaker_core::Tick;
 
@@ -21,6 +22,7 @@ pub use self::set::{Set, Verdict};
 pub use self::sliding_counter::SlidingCounter;
 pub use self::sliding_log::SlidingLog;
 pub use self::state::Algorithm;
+pub(crate) use self::state::State;
 pub use self::token_bucket::TokenBucket;
 use crate::terms::Terms;
 

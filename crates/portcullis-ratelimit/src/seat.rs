@@ -160,7 +160,9 @@ pub(crate) const fn quota(terms: &Terms, left: u32, reset: Duration) -> Quota {
 /// A refusal, with the time until the call would be admitted.
 pub(crate) fn rejected(name: Name, short: Short, now: Tick, quota: Quota) -> Rejected {
     match short {
-        Short::Until(at) => Rejected::new(name, Reason::RateLimited).with_retry_after(at.since(now)),
+        Short::Until(at) => {
+            Rejected::new(name, Reason::RateLimited).with_retry_after(at.since(now))
+        }
         Short::Never => Rejected::new(name, Reason::CostTooHigh),
     }
     .with_quota(quota)

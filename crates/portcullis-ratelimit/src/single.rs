@@ -59,7 +59,7 @@ impl RateLimiter {
     }
 
     /// A limit on this clock, whose rate is lowered by what `probe` measures, where the
-    /// configuration has a [`ResourceLimit`](crate::ResourceLimit).
+    /// configuration has a [`Throttle`](crate::Throttle).
     ///
     /// # Panics
     /// When the values of `config` do not fit together: see [`RateLimit::check`].

@@ -86,7 +86,8 @@ impl Snapshot {
         match self.keys {
             Some(keys) => write!(text, "{keys} keys have a bucket")?,
             None => {
-                let most = if self.algorithm.uses_burst() { self.burst } else { self.quota.limit() };
+                let most =
+                    if self.algorithm.uses_burst() { self.burst } else { self.quota.limit() };
                 write!(text, "{} of {most} left", self.quota.remaining())?;
                 if !self.quota.reset().is_zero() {
                     write!(text, ", all of them in {:.1?}", self.quota.reset())?;

@@ -8,7 +8,7 @@ pub use breaker_core::{
     CircuitBreakers, Classify, Clock, Condition, ConfigError, ConfigErrors, CountAs, Counted,
     Cusum, DependencyGate, ErrorsAreFailures, Event, EventKind, Events, FailureKind, GateVerdict,
     IllegalTransition, Interest, Jitter, Key, ManualClock, MonotonicClock, Name, Next, Observe,
-    OnDrop, OnRelapse, OnStayElapsed, Order, Outcome, Override, Pace, Percent, Permit, Ramp,
+    OnDrop, OnRelapse, OnStayElapsed, Order, Outcome, Override, Pace, Percent, Permit, Quota, Ramp,
     RampSpeed, Reason, Recovery, RecoveryEstimate, RecoveryInterval, Refuse, Rejected, Saved,
     Snapshot, State, Strategy, StrategyKind, Tally, Tick, Totals, Transition, Trials, Trickle,
     Trip, Tuner, Tuning, Value, Why, Window,
@@ -22,5 +22,12 @@ pub use portcullis_breaker::{
 pub use portcullis_http;
 pub use portcullis_http::{
     Auto, BoxError, BoxErrors, ErrorChain, Grpc, GrpcStatus, Http, HttpOrGrpc, JudgedBody,
-    ProblemJson, keep_refusal, key, refusal_of,
+    ProblemJson, RateLimitHeaders, keep_refusal, key, refusal_of,
+};
+pub use portcullis_ratelimit;
+#[cfg(feature = "tokio")]
+pub use portcullis_ratelimit::{Acquire, RateLimitWaitLayer, RateLimitWaitService};
+pub use portcullis_ratelimit::{
+    Adjust, Grant, Rate, RateLimit, RateLimitLayer, RateLimitService, RateLimiter, RateLimiters,
+    ResourceProbe, SystemProbe, Throttle, Usage, limiter::Algorithm,
 };

@@ -93,13 +93,7 @@ impl<K: Clone + Eq + Hash> Shard<K> {
     }
 
     /// The place of a key, which is a new one if need be; `None` where there is none for it.
-    pub(super) fn place_of(
-        &mut self,
-        hash: u64,
-        key: &K,
-        now: Tick,
-        hub: &Hub,
-    ) -> Option<Where> {
+    pub(super) fn place_of(&mut self, hash: u64, key: &K, now: Tick, hub: &Hub) -> Option<Where> {
         if let Some(&index) = self.places.get(&hash) {
             let entry = &mut self.entries[index as usize];
             // Another key of the same hash: nobody is given a stranger's bucket.

@@ -29,6 +29,12 @@ impl TokenBucket {
     pub const fn new() -> Self {
         Self { word: FULL }
     }
+
+    /// Sees to it that this many calls fit in beside what it holds.
+    pub(crate) fn hold_back(&mut self, terms: &Terms, now: Tick, calls: u32) {
+        let units = terms.meter.units(calls).unwrap_or(u64::MAX);
+        self.word = self.word.max(terms.meter.at(now).saturating_add(units));
+    }
 }
 
 impl Limiter for TokenBucket {

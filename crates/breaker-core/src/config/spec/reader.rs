@@ -50,6 +50,15 @@ impl<'v> ConfigReader<'v> {
         if self.errors.is_empty() { Ok(config) } else { Err(ConfigErrors::new(self.errors)) }
     }
 
+    /// Adds what somebody else found wrong. Of a field that is wrong in itself only that is said.
+    pub fn extend(&mut self, errors: &ConfigErrors) {
+        for error in errors {
+            if self.errors.iter().all(|known| known.path != error.path) {
+                self.errors.push(error.clone());
+            }
+        }
+    }
+
     /// Says that a field, which may be right in itself, does not go with others. What a wrong
     /// field was meant to say nobody knows, so it contradicts none.
     pub fn contradiction(
@@ -146,12 +155,7 @@ impl<'v> ConfigReader<'v> {
     }
 
     /// A fraction whose basis points lie in `min..=max`.
-    pub(super) fn share_within(
-        &mut self,
-        field: &'static str,
-        min: u16,
-        max: u16,
-    ) -> Option<Percent> {
+    pub fn share_within(&mut self, field: &'static str, min: u16, max: u16) -> Option<Percent> {
         let value = self.take(field)?;
         let fraction = as_float(value);
         let share = fraction

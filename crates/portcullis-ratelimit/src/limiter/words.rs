@@ -1,0 +1,71 @@
+//! What algorithms are called, and what shells ask of a bucket beyond its trait.
+
+use breaker_core::Tick;
+
+use super::{Algorithm, Limiter, State};
+use crate::terms::Terms;
+
+impl Algorithm {
+    /// The names, as configurations and metrics spell them.
+    pub(crate) const WORDS: &'static [(&'static str, Self)] = &[
+        ("token_bucket", Self::TokenBucket),
+        ("leaky_bucket", Self::LeakyBucket),
+        ("fixed_window", Self::FixedWindow),
+        ("sliding_log", Self::SlidingLog),
+        ("sliding_counter", Self::SlidingCounter),
+        ("adaptive", Self::Adaptive),
+        ("loosest", Self::Loosest),
+        #[cfg(feature = "governor")]
+        ("gcra", Self::Gcra),
+    ];
+
+    /// The name of the algorithm, as configurations and metrics spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, one)| *one == self).map_or("unknown", |(word, _)| word)
+    }
+
+    /// Whether it has a bucket, whose capacity is the burst.
+    pub(crate) const fn uses_burst(self) -> bool {
+        !matches!(self, Self::FixedWindow | Self::SlidingLog | Self::SlidingCounter)
+    }
+}
+
+impl State {
+    /// Goes over from one configuration to another at `now`: what was taken stays taken, as far as
+    /// the other algorithm can hold it.
+    pub(crate) fn go_over(
+        &mut self,
+        (from, old): (Algorithm, &Terms),
+        (to, new): (Algorithm, &Terms),
+        now: Tick,
+    ) {
+        if from == to {
+            return self.carry(old, new, now);
+        }
+        let most = if from.uses_burst() { old.burst() } else { old.limit() };
+        let taken = most.saturating_sub(self.remaining(old, now));
+        *self = Self::new(to);
+        let taken = taken.min(self.remaining(new, now));
+        self.take(new, now, taken);
+    }
+
+    /// Sees to it that this many calls fit into the bucket beside what it holds.
+    pub(crate) fn hold_back(&mut self, terms: &Terms, now: Tick, calls: u32) {
+        if let Self::TokenBucket(bucket) = self {
+            bucket.hold_back(terms, now, calls);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_algorithm_has_a_name_of_its_own() {
+        for &(word, algorithm) in Algorithm::WORDS {
+            assert_eq!(algorithm.as_str(), word);
+        }
+    }
+}
