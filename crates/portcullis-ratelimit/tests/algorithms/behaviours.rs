@@ -248,3 +248,14 @@ fn what_is_given_back_late_makes_no_bucket_more_than_full() {
         }
     }
 }
+
+// S-RATE-01
+#[cfg(feature = "governor")]
+#[test]
+fn governor_rounds_to_the_slower_nanosecond() {
+    let (terms, mut bucket) = (terms(3, 3), Gcra::new());
+    assert_eq!(admitted(&mut bucket, &terms, ms(0), 9), 3);
+    assert_eq!(bucket.admit(&terms, ms(0), 1), Decision::Wait(ns(333_333_334)));
+    // A token bucket is full after a second.
+    assert_eq!(bucket.full_at(&terms, ms(0)), ns(1_000_000_002));
+}

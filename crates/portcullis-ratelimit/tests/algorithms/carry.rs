@@ -61,7 +61,13 @@ fn in_windows_of_another_length_what_is_still_inside_counts() {
         assert_eq!(window.remaining(&to, ms(1_500)), 92);
         assert_eq!(window.remaining(&to, ms(1_900)), 92);
     }
-    // Half of eight is still covered, and counts from the beginning.
+    // What has left the one window is not in the other, though that would still cover it.
+    for mut window in windows() {
+        assert_eq!(admitted(&mut *window, &from, ms(200), 8), 8);
+        window.carry(&from, &to, ms(2_500));
+        assert_eq!(window.remaining(&to, ms(2_500)), 100);
+    }
+    // Half of seven is still covered: four, which count from now on.
     let mut counter = SlidingCounter::new();
     assert_eq!(admitted(&mut counter, &from, ms(200), 7), 7);
     counter.carry(&from, &to, ms(1_500));

@@ -37,6 +37,8 @@ fn turns_can_be_reserved_ahead() {
         // And given back before it comes.
         bucket.give_back(&terms, ms(300), ms(400), 2);
         assert_eq!(bucket.ready_at(&terms, ms(300), 2), Some(ms(400)));
+        bucket.give_back(&terms, ms(300), ms(200), 2);
+        assert_eq!(bucket.full_at(&terms, ms(300)), ms(300));
     }
 }
 

@@ -35,7 +35,8 @@ fn nothing_panics_on_absurd_figures() {
                     let ready = bucket.ready_at(&terms, now, cost);
                     assert!(ready.is_none_or(|at| at >= now));
                     bucket.admit(&terms, now, cost);
-                    bucket.remaining(&terms, now);
+                    let one = bucket.ready_at(&terms, now, 1).is_some_and(|at| at <= now);
+                    assert_eq!(bucket.remaining(&terms, now) > 0, one);
                     assert!(bucket.full_at(&terms, now) >= now);
                 }
                 bucket.give_back(&terms, now, ns(0), u32::MAX);
@@ -101,4 +102,16 @@ fn a_clock_that_steps_back_mints_nothing_by_itself() {
         }
         assert_eq!(admitted(&mut *bucket, &terms, ms(10_000), 9), 0);
     }
+}
+
+// S-RATE-04
+#[test]
+fn a_log_keeps_its_order_when_the_clock_steps_back() {
+    let terms = terms(5, 1);
+    let mut log = SlidingLog::new();
+    assert_eq!(admitted(&mut log, &terms, ms(10_000), 2), 2);
+    assert_eq!(admitted(&mut log, &terms, ms(9_000), 2), 2);
+    assert_eq!(log.full_at(&terms, ms(9_000)), ms(11_000));
+    assert_eq!(admitted(&mut log, &terms, ms(10_999), 9), 1);
+    assert_eq!(admitted(&mut log, &terms, ms(11_000), 9), 4);
 }
