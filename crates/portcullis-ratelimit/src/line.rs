@@ -116,11 +116,6 @@ impl Line {
     fn place(&self, number: u64) -> Option<usize> {
         self.waiting.binary_search_by_key(&number, |one| one.number).ok()
     }
-
-    /// How many wait.
-    pub(crate) fn len(&self) -> usize {
-        self.waiting.len()
-    }
 }
 
 /// Serves a call as soon as it can be. One that never can takes no time: it is refused when it

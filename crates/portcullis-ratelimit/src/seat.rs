@@ -140,11 +140,6 @@ impl Seat {
         !self.has_line() && self.state.full_at(terms, now) <= now
     }
 
-    /// How many wait.
-    pub(crate) fn waiters(&self) -> usize {
-        self.line.as_ref().map_or(0, |line| line.len())
-    }
-
     /// What is granted, and what is left.
     pub(crate) fn quota(&self, terms: &Terms, now: Tick) -> Quota {
         let left = if self.has_line() { 0 } else { self.state.remaining(terms, now) };

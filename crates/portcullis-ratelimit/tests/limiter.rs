@@ -128,9 +128,7 @@ fn nine_failures_are_too_few_to_move_the_rate() {
 #[test]
 fn outcomes_that_say_nothing_are_no_samples() {
     let (limit, _) = limiter(RateLimit::new());
-    for outcome in
-        [Outcome::Ignored, Outcome::Failure(breaker_core::FailureKind::RateLimited)]
-    {
+    for outcome in [Outcome::Ignored, Outcome::Failure(breaker_core::FailureKind::RateLimited)] {
         limit.try_acquire().expect("there is room").record(outcome);
     }
     assert_eq!(limit.snapshot().samples, 0);

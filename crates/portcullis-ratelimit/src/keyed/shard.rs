@@ -177,7 +177,7 @@ impl<K: Clone + Eq + Hash> Shard<K> {
         self.places.remove(&entry.hash);
         entry.key = None;
         // What it holds is given back, not only its place.
-        entry.seat.line = None;
+        entry.seat = Seat::under(&self.force);
         self.free.push(index);
     }
 

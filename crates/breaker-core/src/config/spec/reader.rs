@@ -180,7 +180,7 @@ impl<'v> ConfigReader<'v> {
     pub fn factor(&mut self, field: &'static str, min: f64, max: f64) -> Option<f64> {
         let value = self.take(field)?;
         let factor = as_float(value).filter(|factor| (min..=max).contains(factor));
-        let allowed = format!("a number in {min:.1}..={max:.1}");
+        let allowed = format!("a number in {min:?}..={max:?}");
         self.or_wrong(factor, field, value, &allowed, "write a number in that range")
     }
 
