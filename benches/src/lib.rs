@@ -1,4 +1,4 @@
-//! What a call through a circuit costs, beside the floor: a bare call, an atomic addition, a
+//! What a call through a circuit or a limit costs, beside the floor: a bare call, an atomic addition, a
 //! clock read.
 //!
 //! A [`Case`] is one way to make calls. The program in [`program`] runs all cases in turn, round
@@ -10,6 +10,7 @@
 mod case;
 mod floor;
 mod json;
+mod limits;
 mod ours;
 pub mod program;
 mod rounds;

@@ -11,6 +11,7 @@ use portcullis::{
 use tower_layer::Layer as _;
 
 use crate::case::{Case, Live, Once, UntilDone, cloned, failing, reused};
+use crate::limits::limits;
 use crate::service::{Later, Nothing};
 
 pub(crate) const OURS: &str = "portcullis";
@@ -29,9 +30,15 @@ const SLOW: CircuitBreakerConfig = DEFAULT.trip(Trip::slow_rate(HALF, Window::la
 type Layer = CircuitBreakerLayer<ErrorsAreFailures, AsError>;
 type Maker = Rc<dyn Fn(CircuitBreakerConfig) -> Layer>;
 
-/// Every path through the breaker that the targets name, on this clock.
+/// Every path through our layers that the targets name, on this clock.
 #[must_use]
 pub fn ours(clock: impl Clock + Clone + 'static) -> Vec<Case> {
+    let mut cases = breakers(clock.clone());
+    cases.extend(limits(clock));
+    cases
+}
+
+fn breakers(clock: impl Clock + Clone + 'static) -> Vec<Case> {
     let layer: Maker = Rc::new(move |config| {
         CircuitBreakerLayer::with_clock(config, clock.clone())
             .classify(ErrorsAreFailures)

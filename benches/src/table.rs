@@ -88,6 +88,11 @@ impl Table {
             let most = ratio.clocks.mul_add(clock, most);
             checks.push(at_most("additions", most, figure));
         }
+        if let Some((who, name, most)) = ratio.peer {
+            let peer = self.find(who, name).and_then(|peer| peer.figures.one);
+            let figure = case.figures.one.zip(peer).map(|(ours, theirs)| ours / theirs);
+            checks.push(at_most(&format!("x {who}, {name}"), most, figure));
+        }
         if let Some(least) = ratio.scale {
             checks.push(at_least("1->2", least, case.figures.scale));
         }

@@ -27,10 +27,16 @@ pub(crate) struct Ratio {
     /// Clock reads that come on top of the additions.
     pub(crate) clocks: f64,
     pub(crate) scale: Option<f64>,
+    /// How many times the time of a peer's case: who, the case, the factor.
+    pub(crate) peer: Option<(&'static str, &'static str, f64)>,
 }
 
 impl Ratio {
-    const NONE: Self = Self { bare: None, additions: None, clocks: 0.0, scale: None };
+    const NONE: Self = Self { bare: None, additions: None, clocks: 0.0, scale: None, peer: None };
+
+    const fn peer(who: &'static str, case: &'static str, times: f64) -> Self {
+        Self { peer: Some((who, case, times)), ..Self::NONE }
+    }
 
     const fn bare(times: f64) -> Self {
         Self { bare: Some(times), ..Self::NONE }
@@ -77,7 +83,7 @@ impl Target {
 }
 
 /// All of them, in the order of the table.
-pub(crate) const TARGETS: [Target; 15] = [
+pub(crate) const TARGETS: [Target; 22] = [
     path(
         "closed, success, default configuration",
         "closed",
@@ -149,6 +155,57 @@ pub(crate) const TARGETS: [Target; 15] = [
     .allocations(0.0),
     path("closed, call(closure)", "closed, call(closure)", Ratio::NONE, Ratio::NONE)
         .reads(2.0)
+        .allocations(0.0),
+    path(
+        "rate limit, layer, burst of 10,000",
+        "limit, burst of 10,000",
+        Ratio::peer("governor", "direct", 1.0),
+        Ratio::peer("governor", "direct", 0.5).scale(1.5),
+    )
+    .reads(1.0)
+    .allocations(0.0),
+    path(
+        "the same, handle",
+        "limit, burst of 10,000, handle",
+        Ratio::peer("governor", "direct", 1.0),
+        Ratio::peer("governor", "direct", 0.5).scale(1.5),
+    )
+    .reads(1.0)
+    .allocations(0.0),
+    path(
+        "rate limit, handle, burst of 1,000",
+        "limit, burst of 1,000, handle",
+        Ratio::peer("governor", "direct, clock of std", 1.0),
+        Ratio::NONE,
+    )
+    .reads(1.0)
+    .allocations(0.0),
+    path(
+        "rate limit, refusal with its wait",
+        "limit, refusal",
+        Ratio::peer("governor", "direct, refusal and its wait", 3.0),
+        Ratio::NONE,
+    )
+    .reads(1.0)
+    .allocations(0.0),
+    path(
+        "rate limit, keyed, one of 1,000",
+        "limit keyed, one of 1,000",
+        Ratio::peer("governor", "keyed, one of 1,000", 3.0),
+        Ratio::NONE,
+    )
+    .reads(1.0)
+    .allocations(0.0),
+    path(
+        "rate limit, keyed, one of 100,000",
+        "limit keyed, one of 100,000",
+        Ratio::peer("governor", "keyed, one of 100,000", 3.0),
+        Ratio::NONE,
+    )
+    .reads(1.0)
+    .allocations(0.0),
+    path("rate limit, adaptive", "limit, adaptive", Ratio::NONE, Ratio::NONE)
+        .reads(1.0)
         .allocations(0.0),
     weight("response future over the inner one", "response future", 40.0),
     weight("one breaker, fresh", "breaker, fresh", 256.0),

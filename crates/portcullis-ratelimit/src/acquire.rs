@@ -83,8 +83,7 @@ impl Waiter {
             match self.home.turn(self.place, self.who, self.latest, cx.waker()) {
                 Turning::Go(taken) => {
                     self.in_line = false;
-                    let home = self.home.clone();
-                    return Poll::Ready(Ok(Grant::new(home, self.place, taken, self.who.1)));
+                    return Poll::Ready(Ok(self.grant(taken)));
                 }
                 Turning::Refused(rejected) => {
                     self.in_line = false;
@@ -113,6 +112,13 @@ impl Drop for Acquire {
         if let Step::Decided(Ok(grant)) = std::mem::replace(&mut self.0, Step::Ended) {
             grant.give_back();
         }
+    }
+}
+
+impl Waiter {
+    fn grant(&self, taken: Tick) -> Grant {
+        let adjusts = self.home.adjusts();
+        Grant::new(self.home.clone(), self.place, (taken, self.who.1), adjusts)
     }
 }
 

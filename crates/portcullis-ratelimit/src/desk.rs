@@ -24,14 +24,32 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
+    /// A full bucket that lends nothing.
     pub(crate) fn new(force: InForce) -> Self {
-        let share = share(&force.config);
-        Self { seat: Seat::under(&force), force, share, lent: [0; Lent::SHARES] }
+        Self { seat: Seat::under(&force), force, share: 0, lent: [0; Lent::SHARES] }
+    }
+
+    /// A full bucket that lends, if it is large enough.
+    pub(crate) fn lending(force: InForce) -> Self {
+        Self { share: share(&force.config), ..Self::new(force) }
+    }
+
+    /// Admits a call, having called in what it needs of what was lent; if there is enough, this
+    /// thread is lent its share again.
+    #[inline]
+    pub(crate) fn admit(&mut self, now: Tick, cost: u32, lent: &Lent) -> Result<(), Short> {
+        if self.share > 0 {
+            if self.lend(now, cost, lent) {
+                return Ok(());
+            }
+            self.call_in(now, lent);
+        }
+        self.seat.admit(&self.force.terms, now, cost)
     }
 
     /// Takes the cost of a call and lends a share of the bucket to this thread, if there is enough
     /// and nobody waits.
-    pub(crate) fn lend(&mut self, now: Tick, cost: u32, size: u32, lent: &Lent) -> bool {
+    fn lend(&mut self, now: Tick, cost: u32, lent: &Lent) -> bool {
         let terms = &self.force.terms;
         // Another thread may have filled the same share in between: it is as good as this one.
         let back = lent.call_in_here();
@@ -40,12 +58,12 @@ impl Desk {
         if back > 0 {
             let _ = self.seat.give_back(terms, now, (now, back));
         }
-        let Some(all) = size.checked_add(cost) else { return false };
+        let Some(all) = self.share.checked_add(cost) else { return false };
         if self.seat.admit(terms, now, all).is_err() {
             return false;
         }
-        self.lent[here()] = size;
-        lent.lend(size);
+        self.lent[here()] = self.share;
+        lent.lend(self.share);
         true
     }
 
@@ -67,8 +85,17 @@ impl Desk {
         if self.force.version != hub.version() {
             let force = hub.in_force();
             self.seat.carry(&self.force, &force, now);
-            self.share = share(&force.config);
             self.force = force;
+        }
+    }
+
+    /// The same for a bucket that lends.
+    #[inline]
+    pub(crate) fn catch_up_lending(&mut self, hub: &Hub, now: Tick, lent: &Lent) {
+        if self.force.version != hub.version() {
+            self.call_in(now, lent);
+            self.catch_up(hub, now);
+            self.share = share(&self.force.config);
         }
     }
 

@@ -57,10 +57,10 @@ where
                 None => panic!("a `ResponseFuture` was polled after it had ended"),
             },
             CourseProj::Admitted { inner, grant, classify, announce } => {
-                let mut result = match &grant {
-                    Some(held) => ready!(held.watch(|| inner.poll(cx))),
-                    None => ready!(inner.poll(cx)),
+                let Some(held) = &grant else {
+                    panic!("a `ResponseFuture` was polled after it had ended");
                 };
+                let mut result = ready!(held.watch(|| inner.poll(cx)));
                 if let Some(grant) = grant.take() {
                     end(grant, classify, announce, &mut result);
                 }

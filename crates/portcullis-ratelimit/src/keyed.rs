@@ -56,9 +56,9 @@ pub(crate) struct Keyed<K> {
     shared: [Mutex<Desk>; 2],
 }
 
-const SHARDS: u32 = 64;
-const OVERFLOW: u32 = SHARDS;
-const UNMATCHED: u32 = SHARDS + 1;
+const SHARDS: u16 = 64;
+const OVERFLOW: u16 = SHARDS;
+const UNMATCHED: u16 = SHARDS + 1;
 
 impl<K: Clone + Eq + Hash + Send + Sync + 'static> RateLimiters<K> {
     /// Limits on the machine's monotonic clock. Each begins full.
@@ -133,9 +133,14 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static> RateLimiters<K> {
             admitted.map_err(|short| seat.rejected(force, short, now))
         });
         match admitted {
-            Ok(()) => Ok(Grant::new(self.shared.clone(), place, now, cost)),
+            Ok(()) => Ok(self.grant(place, now, cost)),
             Err(rejected) => Err(keyed.hub.refuse(rejected, now)),
         }
+    }
+
+    fn grant(&self, place: Place, taken: Tick, cost: u32) -> Grant {
+        let adjusts = self.shared.hub.adjusts();
+        Grant::new(self.shared.clone(), place, (taken, cost), adjusts)
     }
 
     /// Admits a call at this cost, or lets it join those of its key who wait.
@@ -152,10 +157,10 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static> RateLimiters<K> {
         keyed.hub.look(now);
         let (place, entered) =
             keyed.find(key, now, |seat, force| seat.enter(force, &keyed.hub, now, cost));
-        let home = self.shared.clone();
         match entered {
-            Ok(None) => Ok(Entered::Admitted(Grant::new(home, place, now, cost))),
+            Ok(None) => Ok(Entered::Admitted(self.grant(place, now, cost))),
             Ok(Some((number, latest))) => {
+                let home = self.shared.clone();
                 Ok(Entered::Waits(Waiter::new(home, place, (number, cost), latest)))
             }
             Err(rejected) => Err(keyed.hub.refuse(rejected, now)),
@@ -277,10 +282,10 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static> RateLimiters<K> {
 }
 
 impl<K: Clone + Eq + Hash> Keyed<K> {
-    fn shard_of(&self, key: &K) -> (u64, u32) {
+    fn shard_of(&self, key: &K) -> (u64, u16) {
         let hash = self.hasher.hash_one(key);
         // Other bits than those by which the map of the shard chooses.
-        (hash, (hash >> 32) as u32 % SHARDS)
+        (hash, (hash >> 32) as u16 % SHARDS)
     }
 
     /// Does something with the bucket of a key, under its lock.
@@ -305,7 +310,7 @@ impl<K: Clone + Eq + Hash> Keyed<K> {
 
     fn at_desk<T>(
         &self,
-        shard: u32,
+        shard: u16,
         now: Tick,
         work: impl FnOnce(&mut Seat, &InForce) -> T,
     ) -> (Place, T) {
@@ -385,7 +390,6 @@ impl<K: Clone + Eq + Hash + Send + Sync> Home for Keyed<K> {
         wake(self.again(place, now, give).flatten());
     }
 
-    #[inline]
     fn adjusts(&self) -> bool {
         self.hub.adjusts()
     }

@@ -20,6 +20,13 @@ use crate::single::RateLimiter;
             `.keyed_fn(f)` and `.cost_fn(f)`"
 )]
 pub trait Limits<Req> {
+    /// Admits a request, where that takes nothing but a look.
+    #[inline]
+    fn acquire_at_once(&self, cost: u32) -> Option<Grant> {
+        let _ = cost;
+        None
+    }
+
     /// Asks for admission of a request at this cost.
     ///
     /// # Errors
@@ -66,6 +73,10 @@ pub struct ForAll(pub(crate) RateLimiter);
 
 impl<Req> Limits<Req> for ForAll {
     #[inline]
+    fn acquire_at_once(&self, cost: u32) -> Option<Grant> {
+        self.0.acquire_at_once(cost)
+    }
+
     fn try_acquire(&self, _: &Req, cost: u32) -> Result<Grant, Rejected> {
         self.0.try_acquire_n(cost)
     }
@@ -145,6 +156,11 @@ where
     T: Limits<Req>,
     F: Fn(&Req) -> u32,
 {
+    #[inline]
+    fn acquire_at_once(&self, cost: u32) -> Option<Grant> {
+        self.limits.acquire_at_once(cost)
+    }
+
     fn try_acquire(&self, request: &Req, cost: u32) -> Result<Grant, Rejected> {
         self.limits.try_acquire(request, cost)
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use breaker_core::{Name, Quota, Reason, Rejected, Tick};
 
-use crate::limiter::{Limiter, State};
+use crate::limiter::{Decision, Limiter, State};
 use crate::line::Line;
 use crate::terms::Terms;
 
@@ -48,18 +48,16 @@ impl Seat {
     }
 
     /// Admits a call at once, or not at all. Whoever waits goes first.
+    #[inline]
     pub(crate) fn admit(&mut self, terms: &Terms, now: Tick, cost: u32) -> Result<(), Short> {
         if let Some(line) = self.line.as_mut().filter(|line| !line.is_empty()) {
             let ready = line.ready_at(&self.state, terms, now, cost);
             return Err(ready.map_or(Short::Never, Short::Until));
         }
-        match self.state.ready_at(terms, now, cost) {
-            Some(at) if at <= now => {
-                self.state.take(terms, now, cost);
-                Ok(())
-            }
-            Some(at) => Err(Short::Until(at)),
-            None => Err(Short::Never),
+        match self.state.admit(terms, now, cost) {
+            Decision::Admitted => Ok(()),
+            Decision::Wait(at) => Err(Short::Until(at)),
+            Decision::Never => Err(Short::Never),
         }
     }
 

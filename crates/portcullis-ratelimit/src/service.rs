@@ -65,17 +65,19 @@ where
     fn call(&mut self, request: Req) -> Self::Future {
         let Self { inner, layer } = self;
         let cost = layer.limits.cost(&request);
-        match layer.limits.try_acquire(&request, cost) {
-            Ok(grant) => {
-                let inner = grant.watch(|| inner.call(request));
-                let (classify, announce) = (layer.classify.clone(), layer.announce.clone());
-                ResponseFuture::admitted(inner, grant, classify, announce)
-            }
-            Err(rejected) => {
-                let answer = refused(&layer.refuse, &layer.announce, &request, rejected);
-                ResponseFuture::refused(answer)
-            }
-        }
+        let grant = match layer.limits.acquire_at_once(cost) {
+            Some(grant) => grant,
+            None => match layer.limits.try_acquire(&request, cost) {
+                Ok(grant) => grant,
+                Err(rejected) => {
+                    let answer = refused(&layer.refuse, &layer.announce, &request, rejected);
+                    return ResponseFuture::refused(answer);
+                }
+            },
+        };
+        let inner = grant.watch(|| inner.call(request));
+        let (classify, announce) = (layer.classify.clone(), layer.announce.clone());
+        ResponseFuture::admitted(inner, grant, classify, announce)
     }
 }
 

@@ -73,7 +73,7 @@ impl RateLimiter {
             panic!("{errors}");
         }
         let hub = Hub::new(config, Time::of(clock), Arc::new(probe));
-        let desk = Mutex::new(Desk::new(hub.in_force()));
+        let desk = Mutex::new(Desk::lending(hub.in_force()));
         Self { shared: Arc::new(Single { lent: Lent::new(), desk, hub }) }
     }
 
@@ -93,9 +93,21 @@ impl RateLimiter {
     #[inline]
     pub fn try_acquire_n(&self, cost: u32) -> Result<Grant, Rejected> {
         if self.shared.lent.spend(cost) {
-            return Ok(self.grant(Tick::ZERO, cost));
+            return Ok(self.lent_grant(cost));
         }
         self.at_desk(cost)
+    }
+
+    /// Admits a call of which the cost has been lent to this thread.
+    #[inline]
+    pub(crate) fn acquire_at_once(&self, cost: u32) -> Option<Grant> {
+        self.shared.lent.spend(cost).then(|| self.lent_grant(cost))
+    }
+
+    /// What was lent was taken nobody knows when, and from a bucket whose rate is not adjusted.
+    #[inline]
+    fn lent_grant(&self, cost: u32) -> Grant {
+        Grant::new(self.shared.clone(), Place::ONLY, (Tick::ZERO, cost), false)
     }
 
     #[inline(never)]
@@ -103,16 +115,17 @@ impl RateLimiter {
         let single = &*self.shared;
         let now = single.hub.now();
         single.hub.look(now);
-        if single.borrow(now, cost) {
-            return Ok(self.grant(now, cost));
-        }
-        let admitted = single.at_desk(now, |desk, now| {
-            let admitted = desk.seat.admit(&desk.force.terms, now, cost);
-            admitted.map_err(|short| desk.rejected(short, now))
-        });
-        match admitted {
-            Ok(()) => Ok(self.grant(now, cost)),
-            Err(rejected) => Err(single.hub.refuse(rejected, now)),
+        let rejected = {
+            let mut desk = lock(&single.desk);
+            desk.catch_up_lending(&single.hub, now, &single.lent);
+            match desk.admit(now, cost, &single.lent) {
+                Ok(()) => None,
+                Err(short) => Some(desk.rejected(short, now)),
+            }
+        };
+        match rejected {
+            None => Ok(self.grant(now, cost)),
+            Some(rejected) => Err(single.hub.refuse(rejected, now)),
         }
     }
 
@@ -120,8 +133,10 @@ impl RateLimiter {
         &self.shared.hub
     }
 
+    #[inline]
     fn grant(&self, taken: Tick, cost: u32) -> Grant {
-        Grant::new(self.shared.clone(), Place::ONLY, taken, cost)
+        let adjusts = self.shared.hub.adjusts();
+        Grant::new(self.shared.clone(), Place::ONLY, (taken, cost), adjusts)
     }
 
     /// Admits a call at this cost, or lets it join those who wait; `Err` where it would wait too
@@ -131,8 +146,8 @@ impl RateLimiter {
         use crate::acquire::{Entered, Waiter};
 
         let single = &*self.shared;
-        if single.lent.spend(cost) {
-            return Ok(Entered::Admitted(self.grant(Tick::ZERO, cost)));
+        if let Some(grant) = self.acquire_at_once(cost) {
+            return Ok(Entered::Admitted(grant));
         }
         let now = single.hub.now();
         single.hub.look(now);
@@ -230,20 +245,11 @@ impl RateLimiter {
 }
 
 impl Single {
-    /// Takes the cost of a call from the bucket and has this thread's share lent to it again, where
-    /// the bucket is large and has enough of both.
-    fn borrow(&self, now: Tick, cost: u32) -> bool {
-        let mut desk = lock(&self.desk);
-        desk.catch_up(&self.hub, now);
-        let size = desk.share;
-        size > 0 && desk.lend(now, cost, size, &self.lent)
-    }
-
     /// Does something with the bucket, under its lock, after all shares have been called in.
     fn at_desk<T>(&self, now: Tick, work: impl FnOnce(&mut Desk, Tick) -> T) -> T {
         let mut desk = lock(&self.desk);
+        desk.catch_up_lending(&self.hub, now, &self.lent);
         desk.call_in(now, &self.lent);
-        desk.catch_up(&self.hub, now);
         work(&mut desk, now)
     }
 
@@ -261,7 +267,6 @@ impl Home for Single {
         self.stir(|desk, now| desk.seat.give_back(&desk.force.terms, now, (taken, cost)));
     }
 
-    #[inline]
     fn adjusts(&self) -> bool {
         self.hub.adjusts()
     }

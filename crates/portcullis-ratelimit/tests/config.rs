@@ -158,7 +158,8 @@ fn value() -> impl Strategy<Value = Value> {
         (0_i128..2_000).prop_map(Value::Int),
         any::<f64>().prop_map(Value::Float),
         (0.0..1_000.0).prop_map(Value::Float),
-        "[0-9]{1,3}(ms|s|m|h|d)|adaptive|fixed_window|sliding_log|token_bucket".prop_map(Value::Text),
+        "[0-9]{1,3}(ms|s|m|h|d)|adaptive|fixed_window|sliding_log|token_bucket"
+            .prop_map(Value::Text),
     ]
 }
 

@@ -87,7 +87,7 @@ fn errors_of_clients_are_boxed_beneath() {
 #[test]
 fn handles_go_into_app_state_and_configs_into_constants() {
     const LIMIT: RateLimit = RateLimit::per_minute(90).burst(5).named("search");
-    shareable(LIMIT);
+    let _ = shareable(LIMIT);
     shareable(RateLimiter::new(LIMIT));
     shareable(RateLimiters::<u64>::new(LIMIT));
     fn sent<T: Send + Sync + Debug>(_: T) {}
