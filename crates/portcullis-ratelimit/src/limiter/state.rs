@@ -88,6 +88,14 @@ macro_rules! each {
     };
 }
 
+impl State {
+    /// For those that are not so quickly decided that a detour would be felt.
+    #[inline(never)]
+    fn admit_by_others(&mut self, terms: &Terms, now: Tick, cost: u32) -> Decision {
+        each!(self, bucket => bucket.admit(terms, now, cost))
+    }
+}
+
 impl Limiter for State {
     fn ready_at(&self, terms: &Terms, now: Tick, cost: u32) -> Option<Tick> {
         each!(self, bucket => bucket.ready_at(terms, now, cost))
@@ -113,8 +121,12 @@ impl Limiter for State {
         each!(self, bucket => bucket.carry(from, to, now));
     }
 
+    #[inline]
     fn admit(&mut self, terms: &Terms, now: Tick, cost: u32) -> Decision {
-        each!(self, bucket => bucket.admit(terms, now, cost))
+        if let Self::TokenBucket(bucket) = self {
+            return bucket.admit(terms, now, cost);
+        }
+        self.admit_by_others(terms, now, cost)
     }
 }
 

@@ -72,6 +72,7 @@ impl Limiter for TokenBucket {
         };
     }
 
+    #[inline]
     fn admit(&mut self, terms: &Terms, now: Tick, cost: u32) -> Decision {
         let Some(cost) = terms.meter.units(cost) else { return Decision::Never };
         match decide(self.word, terms.meter.at(now), cost, capacity(terms)) {
@@ -79,11 +80,16 @@ impl Limiter for TokenBucket {
                 self.word = word;
                 Decision::Admitted
             }
-            Err(reading) => match reading.and_then(|reading| moment(&terms.meter, reading)) {
-                Some(at) => Decision::Wait(at),
-                None => Decision::Never,
-            },
+            Err(reading) => wait(&terms.meter, reading),
         }
+    }
+}
+
+#[cold]
+fn wait(meter: &Meter, reading: Option<u64>) -> Decision {
+    match reading.and_then(|reading| moment(meter, reading)) {
+        Some(at) => Decision::Wait(at),
+        None => Decision::Never,
     }
 }
 
