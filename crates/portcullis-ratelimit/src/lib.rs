@@ -2,7 +2,11 @@
 
 pub mod limiter;
 mod rate;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod terms;
 
+#[cfg(feature = "redis")]
+pub use self::redis::{OnStoreFailure, RedisLimit, RedisLimiter};
 pub use rate::Rate;
 pub use terms::{Meter, Terms};
