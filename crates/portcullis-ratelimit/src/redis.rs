@@ -1,4 +1,67 @@
 //! Quotas that many processes share through a Redis server: [`RedisLimiter`].
+//!
+//! ```no_run
+//! use portcullis_ratelimit::{OnStoreFailure, Rate, RedisLimit, RedisLimiter};
+//!
+//! const LIMIT: RedisLimit = RedisLimit::new(Rate::per_second(100), 50, OnStoreFailure::LocalShare)
+//!     .named("search")
+//!     .instances(4);
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let limiter = RedisLimiter::new(LIMIT, redis::Client::open("redis://127.0.0.1/")?)?;
+//! let share = limiter.acquire("customer 17", 1).await?;
+//! # drop(share);
+//! # Ok(()) }
+//! ```
+//!
+//! # How it decides
+//! The bucket of a key is one moment in the store, moved on by one script (GCRA; the arithmetic is
+//! exact, the clock is the server's). A process takes a *slice* of calls at a time and spends it
+//! without asking anybody, for as long as the *lease time*. What the store said last is remembered:
+//! until the moment at which a call can be admitted at the earliest, it is refused on the spot, so
+//! that a flood beyond the quota does not reach the store. Those who wait for one key wait for one
+//! and the same answer.
+//!
+//! # What it promises
+//! In any time `t`, all processes together admit for one key at most
+//!
+//! ```text
+//! burst + rate * (t + deadline) + instances * slice
+//! ```
+//!
+//! calls out of the store. For a call that is admitted in that time was either granted within it or
+//! in the one `deadline` before it, since later answers are dropped: of those the bucket grants at
+//! most `burst + rate * (t + deadline)`. Or it was granted earlier, and lay in the lease of its
+//! process when the time began: that is a slice for each at most, none of it older than the lease
+//! time. A slice of 1 leaves no lease. (A process that is itself held up, and not the store, hears
+//! an answer by as much later.)
+//!
+//! Calls are lost, never doubled: with a lease that runs out, with an answer that nobody waits for
+//! any more, with a key whose place another one takes.
+//!
+//! # When the store forgets
+//! A process hands back what it last saw of a bucket with each question, and the store goes on from
+//! whatever is later. So a server that begins anew, or fails over to a replica that lags behind,
+//! refills nothing that the asking process has seen, all of its own calls among it. What it adds is
+//! what was granted to others after the last look of those that ask first: none for one process,
+//! and never more than one burst for each such loss. A clock of the server that steps forward adds
+//! no more than one burst, too; one that steps back adds nothing, and takes nothing.
+//!
+//! # When the store gives no answer
+//! Who asks is answered after the `deadline`, which the time to connect is a part of, and from the
+//! fifth failure in a row on at once: then the [circuit](RedisLimiter::store_circuit) of the store
+//! is open, for half a second to a second at a time, and nothing is sent. [`OnStoreFailure`]
+//! decides then; it has to be chosen. What it admits comes on top of the promise above, and the
+//! store never learns of it: with [`LocalShare`](OnStoreFailure::LocalShare) each process grants
+//! at most `burst / instances + rate / instances * t` (a burst of one where that is less), as if it
+//! began with a full bucket of its own. What is left of leases is spent meanwhile, and refusals
+//! that the store has announced end when they would have ended.
+//!
+//! # What it needs
+//! Redis 5 or later, or a server that speaks its protocol and knows Lua scripts; one key per bucket,
+//! which expires when the bucket is full. A key of up to 128 bytes is kept as it is, a longer one as
+//! its length and SHA-1. The connection is one, made by the first question and again after each
+//! failure; TLS, passwords and databases are the client's.
 
 mod acquire;
 mod config;
@@ -11,6 +74,7 @@ mod shared;
 mod snapshot;
 mod store;
 mod ticket;
+mod turn;
 
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -41,8 +105,8 @@ impl RedisLimiter {
         Self::with_clock(config, client, MonotonicClock::new())
     }
 
-    /// A limit on another clock. It says how long leases last and when a refusal ends; how long the
-    /// store may take is a matter of tokio's time.
+    /// A limit on another clock. It says how long leases and refusals last, and the circuit of the
+    /// store stays open; how long an answer may take is a matter of tokio's time.
     ///
     /// # Errors
     /// All that is wrong with the configuration.

@@ -4,17 +4,18 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
-use breaker_core::{FailureKind, Reason, Rejected};
+use breaker_core::{Reason, Rejected};
 use tokio::time::Sleep;
 
 use super::entry::{Flight, Look};
 use super::leases::Place;
 use super::share::{Share, Source};
 use super::shared::Shared;
-use super::store::{Answer, Floor, Wanted};
+use super::store::{Floor, Wanted};
 use super::ticket::{Ticket, Verdict};
+use super::turn::{Turn, fly, landed};
 
 /// Resolves to a share of the quota, or to a refusal, by the deadline at the latest.
 ///
@@ -155,7 +156,7 @@ impl Waiting {
             Look::Refused(rejected) => Verdict::Refused(rejected),
             Look::Ask => {
                 let ticket = Ticket::new(self.cost);
-                entry.join(&ticket, now.after(rules.deadline));
+                entry.join(&ticket, now.after(rules.patience));
                 let drives = entry.is_driven_by(&ticket);
                 drop(shard);
                 let deadline =
@@ -177,7 +178,7 @@ impl Waiting {
                 let told = self.shared.told(verdict, *at, self.cost);
                 return Poll::Ready(told.unwrap_or_else(|| self.alone()));
             }
-            let mut turn = Turn { shared: &self.shared, kept: &self.kept, at: *at, ticket };
+            let turn = Turn { shared: &self.shared, kept: &self.kept, at: *at, ticket };
             if turn.drive(cx).is_ready() {
                 continue;
             }
@@ -237,154 +238,10 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         if let Stage::Queued { at, ticket, .. } = &self.stage {
-            let mut turn = Turn { shared: &self.shared, kept: &self.kept, at: *at, ticket };
+            let turn = Turn { shared: &self.shared, kept: &self.kept, at: *at, ticket };
             if let Some(Verdict::Granted { lease }) = turn.leave() {
                 self.shared.give_back(self.cost, Source::Lease { at: *at, lease });
             }
         }
     }
-}
-
-// ===== The question that one asks for all =====
-
-/// A caller at its place.
-struct Turn<'a> {
-    shared: &'a Arc<Shared>,
-    kept: &'a str,
-    at: Place,
-    ticket: &'a Arc<Ticket>,
-}
-
-impl Turn<'_> {
-    /// Goes on asking the store, if it is this caller's turn; ready when there is something new.
-    fn drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let now = self.shared.clock.now();
-        let mut shard = self.shared.leases.shard(self.at.shard);
-        let now = shard.at(now);
-        let Some(entry) = shard.entry(self.at) else { return Poll::Pending };
-        if !entry.is_driven_by(self.ticket) {
-            return Poll::Pending;
-        }
-        let flight = entry.flight.take();
-        let wanted = entry.wanted(&self.shared.rules, now);
-        drop(shard);
-        let flight = match flight {
-            Some(flight) => Ok(flight),
-            None => fly(self.shared, self.kept, wanted),
-        };
-        match flight {
-            Ok(mut flight) => match flight.asking.as_mut().poll(cx) {
-                Poll::Pending => {
-                    self.put_back(flight);
-                    Poll::Pending
-                }
-                Poll::Ready(answered) => {
-                    let sent = flight.sent;
-                    let answer = landed(*flight, answered);
-                    self.settle(answer.map(|answer| (answer, sent)).ok());
-                    Poll::Ready(())
-                }
-            },
-            Err(_) => {
-                self.settle(None);
-                Poll::Ready(())
-            }
-        }
-    }
-
-    /// Where others find it, if this caller goes.
-    fn put_back(&self, flight: Box<Flight>) {
-        let mut shard = self.shared.leases.shard(self.at.shard);
-        let unused = match shard.entry(self.at) {
-            Some(entry) if entry.is_driven_by(self.ticket) => entry.flight.replace(flight),
-            _ => Some(flight),
-        };
-        drop(shard);
-        drop(unused);
-    }
-
-    /// Tells those who wait what the store said, and has the next one ask where some still wait.
-    fn settle(&self, answer: Option<(Answer, breaker_core::Tick)>) {
-        let mut wake = Vec::new();
-        let rules = &self.shared.rules;
-        let now = self.shared.clock.now();
-        let mut shard = self.shared.leases.shard(self.at.shard);
-        let now = shard.at(now);
-        let number = shard.next_number();
-        let Some(entry) = shard.entry(self.at) else { return };
-        if !entry.is_driven_by(self.ticket) {
-            return;
-        }
-        match answer {
-            Some(answer) => entry.answered(rules, answer, (now, number), &mut wake),
-            None => entry.failed(&mut wake),
-        }
-        let unused = entry.next_driver(now.after(rules.deadline), &mut wake);
-        drop(shard);
-        drop(unused);
-        wake_all(wake);
-    }
-
-    /// The caller goes. What it was told and has not heard comes back.
-    fn leave(&mut self) -> Option<Verdict> {
-        let told = self.ticket.leave();
-        let now = self.shared.clock.now();
-        let mut wake = Vec::new();
-        let mut shard = self.shared.leases.shard(self.at.shard);
-        let now = shard.at(now);
-        let due = now.after(self.shared.rules.deadline);
-        let unused = match shard.entry(self.at) {
-            Some(entry) if entry.is_driven_by(self.ticket) => entry.next_driver(due, &mut wake),
-            _ => None,
-        };
-        drop(shard);
-        drop(unused);
-        wake_all(wake);
-        told
-    }
-
-    /// The caller goes because it has waited for too long. If whoever asks for it is late, too, and
-    /// has perhaps been forgotten by its own task, nobody need wait for that one any longer.
-    fn leave_late(&mut self) -> Option<Verdict> {
-        let told = self.leave();
-        let now = self.shared.clock.now();
-        let mut wake = Vec::new();
-        let mut shard = self.shared.leases.shard(self.at.shard);
-        let now = shard.at(now);
-        let mut unused = None;
-        if let Some(entry) = shard.entry(self.at) {
-            if entry.driver.as_ref().is_some_and(|driver| driver.due <= now) {
-                unused = entry.flight.take();
-                entry.driver = None;
-                entry.failed(&mut wake);
-            }
-        }
-        drop(shard);
-        drop(unused);
-        wake_all(wake);
-        told
-    }
-}
-
-/// Sends a question, if the circuit lets it.
-fn fly(shared: &Arc<Shared>, kept: &str, wanted: Wanted) -> Result<Box<Flight>, Rejected> {
-    let permit = shared.circuit.try_acquire()?;
-    let sent = shared.clock.now();
-    let asking = Arc::clone(&shared.store).ask(kept, wanted);
-    Ok(Box::new(Flight { asking, permit, sent }))
-}
-
-/// Has the circuit know how a question ended.
-#[allow(clippy::large_types_passed_by_value, reason = "it ends here")]
-fn landed(flight: Flight, answered: Result<Answer, FailureKind>) -> Result<Answer, FailureKind> {
-    match answered {
-        Ok(_) => flight.permit.success(),
-        Err(kind) => flight.permit.failure(kind),
-    }
-    answered
-}
-
-/// Not under a lock: a waker is somebody else's code.
-fn wake_all(wakers: Vec<Waker>) {
-    wakers.into_iter().for_each(Waker::wake);
 }

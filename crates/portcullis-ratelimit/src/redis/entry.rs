@@ -22,6 +22,9 @@ pub(super) struct Rules {
     pub(super) slice: u32,
     pub(super) lease_time: Duration,
     pub(super) deadline: Duration,
+    /// After this time somebody who asks for others has been forgotten by its own task: its
+    /// question was over by the deadline.
+    pub(super) patience: Duration,
 }
 
 /// What a process knows of one key.

@@ -51,6 +51,7 @@ impl Shared {
             slice: config.slice_in_force(),
             lease_time: config.lease_time,
             deadline: config.deadline,
+            patience: config.deadline.saturating_mul(2),
         };
         let circuit = CircuitBreaker::with_clock(guard(&config), Arc::clone(&clock));
         let leases = Leases::new(config.max_keys);

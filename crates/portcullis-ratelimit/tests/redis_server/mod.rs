@@ -52,6 +52,12 @@ impl Server {
         self.command(&["CLIENT", "PAUSE", &time.as_millis().to_string()]);
     }
 
+    /// Answers no command that may write, until [`end_pause`](Self::end_pause). A full pause would
+    /// not hear of its own end.
+    pub(crate) fn pause_writes(&self) {
+        self.command(&["CLIENT", "PAUSE", "60000", "WRITE"]);
+    }
+
     pub(crate) fn end_pause(&self) {
         self.command(&["CLIENT", "UNPAUSE"]);
     }
