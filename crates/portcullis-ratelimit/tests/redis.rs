@@ -37,7 +37,7 @@ fn refusal(decided: Result<Share, Rejected>) -> Rejected {
     decided.expect_err("a refusal")
 }
 
-// S-RATE-01
+// S-RATE-01, S-RATE-09, S-RATE-10
 #[tokio::test]
 async fn a_call_at_a_time_the_count_is_exact() {
     let server = Server::start();
@@ -50,7 +50,12 @@ async fn a_call_at_a_time_the_count_is_exact() {
     let quota = refused.quota().expect("a quota");
     assert_eq!((quota.limit(), quota.remaining()), (50, 0));
     assert_eq!(quota.window(), Duration::from_secs(5_000));
-    // S-RATE-10: keys do not know each other.
+    // The bucket is forgotten when it is full, and not before.
+    let redis::Value::Int(left) = server.command(&["PTTL", "portcullis:limit:a"]) else {
+        panic!("a number")
+    };
+    assert!((4_990_000..=5_000_001).contains(&left), "{left} ms");
+    // Keys do not know each other.
     assert_eq!(admitted(&limiter, "b", 60).await, 50);
 }
 
@@ -168,6 +173,50 @@ async fn what_is_given_back_is_spent_by_the_next() {
         drop(limiter.acquire("a", 1));
     }
     assert_eq!(admitted(&limiter, "a", 10).await, 4);
+}
+
+#[tokio::test]
+async fn an_answer_that_its_caller_does_not_hear_is_spent_by_the_next() {
+    let server = Server::start();
+    let limiter = limiter(&server, limit(SLOW, 10).slice(10));
+    server.pause(Duration::from_millis(50));
+    let mut first = limiter.acquire("a", 1);
+    let mut deaf = [limiter.acquire("a", 4), limiter.acquire("a", 4)];
+    assert!(is_pending(&mut first) && deaf.iter_mut().all(is_pending));
+    assert!(first.await.is_ok());
+    // By now they have been granted nine of ten, if they were in time for the same answer.
+    drop(deaf);
+    assert_eq!(admitted(&limiter, "a", 20).await, 9);
+    assert_eq!(limiter.snapshot().round_trips, 1);
+}
+
+#[tokio::test]
+async fn what_is_granted_and_not_wanted_any_more_makes_no_lease_beyond_a_slice() {
+    let server = Server::start();
+    let limiter = limiter(&server, limit(SLOW, 100).slice(3));
+    assert_eq!(admitted(&limiter, "warm", 1).await, 1);
+    server.pause(Duration::from_millis(100));
+    let mut first = limiter.acquire("a", 1);
+    let mut second = limiter.acquire("a", 5);
+    let mut others = [limiter.acquire("a", 10), limiter.acquire("a", 10)];
+    assert!(is_pending(&mut first) && is_pending(&mut second));
+    assert!(others.iter_mut().all(is_pending));
+    assert!(first.await.is_ok());
+    // It asks for itself and the others, who go.
+    assert!(is_pending(&mut second));
+    drop(others);
+    assert!(second.await.is_ok());
+    assert_eq!((0..20).filter(|_| limiter.try_local("a", 1).is_some()).count(), 3);
+}
+
+#[tokio::test]
+async fn a_call_that_is_refused_takes_nothing_from_others() {
+    let server = Server::start();
+    let config = limit(SLOW, 10).slice(1);
+    let (ours, theirs) = (limiter(&server, config), limiter(&server, config));
+    assert!(ours.acquire("a", 8).await.is_ok());
+    assert!(theirs.acquire("a", 3).await.is_err());
+    assert_eq!(admitted(&ours, "a", 5).await, 2);
 }
 
 #[tokio::test]
@@ -308,6 +357,10 @@ async fn a_bucket_that_is_full_again_is_not_kept() {
     let server = Server::start();
     let limiter = limiter(&server, limit(Rate::per_second(100), 10).slice(1));
     assert_eq!(admitted(&limiter, "a", 10).await, 10);
+    let redis::Value::Int(left) = server.command(&["PTTL", "portcullis:limit:a"]) else {
+        panic!("a number")
+    };
+    assert!((1..=101).contains(&left), "{left} ms");
     let gone = || matches!(server.command(&["DBSIZE"]), redis::Value::Int(0));
     assert!(redis_server::eventually(Duration::from_secs(3), gone));
 }

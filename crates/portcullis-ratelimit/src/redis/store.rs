@@ -186,3 +186,37 @@ fn kind(error: &RedisError) -> FailureKind {
         FailureKind::Internal
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rate::Rate;
+    use crate::redis::OnStoreFailure;
+
+    // T9
+    #[test]
+    fn an_answer_that_cannot_be_is_none() {
+        let config = RedisLimit::new(Rate::per_second(3), 10, OnStoreFailure::FailClosed);
+        let store = Store::new(&config, Client::open("redis://127.0.0.1:1/").expect("an address"));
+        let wanted = Wanted { least: 2, most: 5, floor: Floor::default() };
+        let now = 1_700_000_000_000_000;
+        let year = 366 * 86_400_000_000;
+        for good in [[0, now, now, 0], [2, now, now + 7, 2], [5, now, now + year, 1]] {
+            assert!(store.understand(&good, wanted).is_some(), "{good:?}");
+        }
+        for wrong in [
+            &[1, now, now, 0],
+            &[6, now, now, 0],
+            &[-1, now, now, 0],
+            &[2, now, now - 1, 0],
+            &[2, now, now, 3],
+            &[2, now, now, -1],
+            &[2, now, now + year + 1, 0],
+            &[i64::MAX, i64::MIN, i64::MAX, i64::MAX],
+            &[2, now, now][..],
+            &[],
+        ] {
+            assert!(store.understand(wrong, wanted).is_none(), "{wrong:?}");
+        }
+    }
+}
