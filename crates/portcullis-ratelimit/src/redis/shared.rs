@@ -159,14 +159,12 @@ impl Shared {
         let mut shard = self.leases.shard(number);
         let now = shard.at(now);
         let at = shard.place((number, self.leases.per_shard()), kept, rules, now);
-        let (source, entry) = match at.and_then(|at| shard.entry(at).map(|_| at)) {
+        let (source, entry) = match at {
             Some(at) => (Source::Own { at }, shard.entry(at)),
-            None => (Source::Overflow { shard: number }, None),
+            None => (Source::Overflow { shard: number }, Some(&mut shard.overflow)),
         };
-        let entry = match entry {
-            Some(entry) => entry,
-            None => &mut shard.overflow,
-        };
+        // What was placed a moment ago, under the same lock, is there.
+        let Some(entry) = entry else { return Ok(source) };
         match entry.share(rules, now, cost) {
             Ok(()) => Ok(source),
             Err((ready, quota)) => Err(Rejected::new(rules.name, Reason::RateLimited)

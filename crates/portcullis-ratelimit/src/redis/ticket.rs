@@ -50,20 +50,19 @@ impl Ticket {
 
     /// What the caller was told; it is woken when it is.
     pub(super) fn poll(&self, waker: &Waker) -> Poll<Verdict> {
+        // A waker is somebody else's code: cloned before the lock, and dropped after it.
+        let fresh = waker.clone();
         let mut state = lock(&self.state);
-        match state.verdict.take() {
+        let (polled, unused) = match state.verdict.take() {
             Some(verdict) => {
                 state.gone = true;
-                Poll::Ready(verdict)
+                (Poll::Ready(verdict), Some(fresh))
             }
-            None => {
-                match &mut state.waker {
-                    Some(known) => known.clone_from(waker),
-                    none => *none = Some(waker.clone()),
-                }
-                Poll::Pending
-            }
-        }
+            None => (Poll::Pending, state.waker.replace(fresh)),
+        };
+        drop(state);
+        drop(unused);
+        polled
     }
 
     /// The waker of the caller, whose turn it is to ask the store.
@@ -75,8 +74,10 @@ impl Ticket {
     pub(super) fn leave(&self) -> Option<Verdict> {
         let mut state = lock(&self.state);
         state.gone = true;
-        state.waker = None;
-        state.verdict.take()
+        let (told, unused) = (state.verdict.take(), state.waker.take());
+        drop(state);
+        drop(unused);
+        told
     }
 
     pub(super) fn is_gone(&self) -> bool {
