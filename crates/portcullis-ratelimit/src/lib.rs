@@ -18,6 +18,8 @@ mod limits;
 mod line;
 mod probe;
 mod rate;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod seat;
 mod service;
 mod single;
@@ -43,6 +45,8 @@ pub use limits::{Costed, ForAll, Limits, PerKey, Watched};
 pub use portcullis_http::{self, BoxError, BoxErrors, RateLimitHeaders};
 pub use probe::{ResourceGauge, ResourceProbe, SystemProbe, Throttle, Usage, effective_rate};
 pub use rate::Rate;
+#[cfg(feature = "redis")]
+pub use redis::{OnStoreFailure, RedisLimit, RedisLimiter};
 pub use service::RateLimitService;
 pub use single::RateLimiter;
 pub use snapshot::Snapshot;
