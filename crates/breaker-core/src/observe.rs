@@ -159,13 +159,14 @@ pub enum EventKind {
         /// The failure rate that is usual.
         baseline: Percent,
     },
-    /// The rate of a limit was adjusted.
+    /// The rate of a limit has moved by itself.
     RateChanged {
         /// The rate before, in calls per second.
         from: f64,
         /// The rate after, in calls per second.
         to: f64,
-        /// The share of failed calls, in 0..=1, that moved it.
+        /// The share of failed calls, in 0..=1, in the last period that was judged; zero where none
+        /// was, or where something else moved the rate.
         error_rate: f64,
     },
     /// Another configuration is in force.

@@ -52,10 +52,6 @@ impl Acquire {
             Err(rejected) => Step::Decided(Err(rejected)),
         })
     }
-
-    pub(crate) const fn decided(decision: Result<Grant, Rejected>) -> Self {
-        Self(Step::Decided(decision))
-    }
 }
 
 impl Future for Acquire {

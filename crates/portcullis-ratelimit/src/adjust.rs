@@ -38,8 +38,10 @@ use crate::rate::Rate;
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[must_use]
 pub struct Adjust {
-    pub(crate) min_rate: Rate,
-    pub(crate) max_rate: Rate,
+    /// A tenth of the rate of the configuration, unless said otherwise.
+    pub(crate) min_rate: Option<Rate>,
+    /// Ten times the rate of the configuration, unless said otherwise.
+    pub(crate) max_rate: Option<Rate>,
     pub(crate) scale_thousandths: u16,
     pub(crate) cooldown: Duration,
     pub(crate) error_high: Percent,
@@ -54,8 +56,8 @@ impl Adjust {
     /// The defaults of the table above.
     pub const fn new() -> Self {
         Self {
-            min_rate: Rate::per_second(10),
-            max_rate: Rate::per_second(1_000),
+            min_rate: None,
+            max_rate: None,
             scale_thousandths: 1_500,
             cooldown: Duration::from_secs(60),
             error_high: Percent::new(10),
@@ -64,17 +66,17 @@ impl Adjust {
         }
     }
 
-    /// The rate never becomes slower than this; default 10 calls per second. It is not above the
-    /// rate of the configuration.
+    /// The rate never becomes slower than this; default a tenth of the rate of the configuration. It
+    /// is not above that rate.
     pub const fn min_rate(mut self, rate: Rate) -> Self {
-        self.min_rate = rate;
+        self.min_rate = Some(rate);
         self
     }
 
-    /// The rate never becomes faster than this; default 1,000 calls per second. It is not below
-    /// the rate of the configuration.
+    /// The rate never becomes faster than this; default ten times the rate of the configuration. It
+    /// is not below that rate.
     pub const fn max_rate(mut self, rate: Rate) -> Self {
-        self.max_rate = rate;
+        self.max_rate = Some(rate);
         self
     }
 
@@ -136,10 +138,18 @@ impl Adjust {
         self
     }
 
+    /// The slowest and the fastest rate of a limit that begins at `rate`.
+    pub(crate) fn bounds(&self, rate: Rate) -> (Rate, Rate) {
+        let min = self.min_rate.unwrap_or_else(|| rate.times(1, 10));
+        let max = self.max_rate.unwrap_or_else(|| rate.times(10, 1));
+        (min, max)
+    }
+
     /// What contradicts itself here, for a limit that begins at `rate`; empty where nothing does.
     #[must_use]
     pub fn check(&self, rate: Rate) -> Vec<ConfigError> {
-        let Self { min_rate: min, max_rate: max, error_low: low, error_high: high, .. } = *self;
+        let Self { error_low: low, error_high: high, .. } = *self;
+        let (min, max) = self.bounds(rate);
         let at_least = format!("at least min_rate, which is {min}");
         let at_most = format!("at most max_rate, which is {max}");
         let below = format!("below error_high, which is {high}");

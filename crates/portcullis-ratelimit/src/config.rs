@@ -59,6 +59,11 @@ impl RateLimit {
     /// bucket, a leaky bucket, a fixed window and a sliding counter; the rate follows the errors of
     /// the calls, from 10 to 1,000 per second.
     pub const fn new() -> Self {
+        Self::adaptive()
+    }
+
+    /// The same by its name: see [`new`](Self::new).
+    pub const fn adaptive() -> Self {
         let adaptive = Self::of(Algorithm::Adaptive, Rate::per_second(100), 50, 1);
         Self { adjust: Some(Adjust::new()), ..adaptive }
     }
@@ -169,7 +174,8 @@ impl RateLimit {
     }
 
     /// The window of the algorithms that have one, and the unit in which headers tell the quota;
-    /// default one second, or what the constructor names.
+    /// default one second, or what the constructor names. The rate stays as it is: it decides how
+    /// many calls a window holds.
     ///
     /// # Panics
     /// When `window` lies outside 1 ms..=1 day.
@@ -322,11 +328,11 @@ impl RateLimit {
 
     /// The fastest rate that it will ever have by itself.
     pub(crate) fn fastest(&self) -> Rate {
-        self.adjust.map_or(self.rate, |adjust| adjust.max_rate.max(self.rate))
+        self.adjust.map_or(self.rate, |adjust| adjust.bounds(self.rate).1.max(self.rate))
     }
 
     fn slowest(&self) -> Rate {
-        self.adjust.map_or(self.rate, |adjust| adjust.min_rate.min(self.rate))
+        self.adjust.map_or(self.rate, |adjust| adjust.bounds(self.rate).0.min(self.rate))
     }
 }
 

@@ -27,6 +27,8 @@ use crate::rate::Rate;
 #[derive(Clone, Debug, PartialEq)]
 pub struct RateController {
     adjust: Adjust,
+    /// The slowest and the fastest rate.
+    bounds: (Rate, Rate),
     rate: Rate,
     /// When the present cool-down began.
     since: Tick,
@@ -66,7 +68,8 @@ impl RateController {
     #[must_use]
     pub fn new(adjust: Adjust, rate: Rate, now: Tick) -> Self {
         let none = Period::default();
-        Self { adjust, rate: within(&adjust, rate), since: now, period: none, last: none }
+        let bounds = adjust.bounds(rate);
+        Self { adjust, bounds, rate: within(bounds, rate), since: now, period: none, last: none }
     }
 
     /// Counts an outcome, after the look that may have been due before it. What is returned has to
@@ -87,7 +90,7 @@ impl RateController {
     /// Another rate by order of an operator, held within the bounds: the samples and the cool-down
     /// begin anew. What the last period said stays readable.
     pub fn restart(&mut self, rate: Rate, now: Tick) {
-        self.rate = within(&self.adjust, rate);
+        self.rate = within(self.bounds, rate);
         self.begin(now);
     }
 
@@ -143,7 +146,7 @@ impl RateController {
         } else {
             self.rate
         };
-        within(&self.adjust, rate)
+        within(self.bounds, rate)
     }
 
     fn begin(&mut self, now: Tick) {
@@ -152,8 +155,8 @@ impl RateController {
     }
 }
 
-fn within(adjust: &Adjust, rate: Rate) -> Rate {
-    rate.max(adjust.min_rate).min(adjust.max_rate)
+fn within((slowest, fastest): (Rate, Rate), rate: Rate) -> Rate {
+    rate.max(slowest).min(fastest)
 }
 
 // ===== impl RateChange =====

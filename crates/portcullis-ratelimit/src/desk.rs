@@ -170,7 +170,7 @@ impl Seat {
         waker: &Waker,
     ) -> (Turning, Option<Waker>) {
         match self.turn(&force.terms, now, who, latest, waker) {
-            Turn::Go(next) => (Turning::Go(now), next),
+            Turn::Go(taken, next) => (Turning::Go(taken), next),
             Turn::Refused(short, next) => {
                 (Turning::Refused(self.rejected(force, short, now)), next)
             }

@@ -6,7 +6,7 @@ use breaker_core::Classify;
 use pin_project::pin_project;
 use portcullis_http::Announce;
 
-use crate::grant::Grant;
+use crate::grant::{Admission, Grant};
 
 /// The answer of a service behind a limit: named, pinned, never boxed.
 ///
@@ -14,38 +14,39 @@ use crate::grant::Grant;
 /// the rate is adjusted, and goes on.
 #[pin_project]
 #[must_use = "futures do nothing unless polled"]
-pub struct ResponseFuture<F, C, A, Res, Err> {
+pub struct ResponseFuture<F, C, A, Res, Err, G = Grant> {
     #[pin]
-    course: Course<F, C, A, Res, Err>,
+    course: Course<F, C, A, Res, Err, G>,
 }
 
 #[pin_project(project = CourseProj)]
-enum Course<F, C, A, Res, Err> {
+enum Course<F, C, A, Res, Err, G> {
     Refused(Option<Result<Res, Err>>),
     Admitted {
         #[pin]
         inner: F,
-        grant: Option<Grant>,
+        grant: Option<G>,
         classify: C,
         announce: A,
     },
 }
 
-impl<F, C, A, Res, Err> ResponseFuture<F, C, A, Res, Err> {
+impl<F, C, A, Res, Err, G> ResponseFuture<F, C, A, Res, Err, G> {
     pub(crate) const fn refused(answer: Result<Res, Err>) -> Self {
         Self { course: Course::Refused(Some(answer)) }
     }
 
-    pub(crate) const fn admitted(inner: F, grant: Grant, classify: C, announce: A) -> Self {
+    pub(crate) const fn admitted(inner: F, grant: G, classify: C, announce: A) -> Self {
         Self { course: Course::Admitted { inner, grant: Some(grant), classify, announce } }
     }
 }
 
-impl<F, C, A, Res, Err> Future for ResponseFuture<F, C, A, Res, Err>
+impl<F, C, A, Res, Err, G> Future for ResponseFuture<F, C, A, Res, Err, G>
 where
     F: Future<Output = Result<Res, Err>>,
     C: Classify<Res, Err>,
     A: Announce<Res>,
+    G: Admission,
 {
     type Output = Result<Res, Err>;
 
@@ -72,14 +73,14 @@ where
 
 /// Ends an admission by what became of the call.
 #[inline]
-fn end<C, A, Res, Err>(grant: Grant, classify: &C, announce: &A, result: &mut Result<Res, Err>)
+fn end<C, A, Res, Err, G>(grant: G, classify: &C, announce: &A, result: &mut Result<Res, Err>)
 where
     C: Classify<Res, Err>,
     A: Announce<Res>,
+    G: Admission,
 {
     if announce.wants_admitted() {
-        if let Ok(response) = result {
-            let (name, quota) = grant.quota();
+        if let (Ok(response), Some((name, quota))) = (result.as_mut(), grant.quota()) {
             announce.admitted(response, &name, &quota);
         }
     }
@@ -92,7 +93,7 @@ where
     }
 }
 
-impl<F, C, A, Res, Err> fmt::Debug for ResponseFuture<F, C, A, Res, Err> {
+impl<F, C, A, Res, Err, G> fmt::Debug for ResponseFuture<F, C, A, Res, Err, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let course = match self.course {
             Course::Refused(_) => "refused",

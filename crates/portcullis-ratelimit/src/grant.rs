@@ -12,7 +12,7 @@ use breaker_core::{FailureKind, Name, Outcome, Quota, Rejected, Tick};
 ///
 /// Dropped, the cost stays taken: the call was made, however it ended. As long as it has not begun,
 /// or where a layer further in refused it, [`give_back`](Self::give_back) undoes the admission.
-#[must_use = "an admission whose call is not made should be given back"]
+#[must_use = "dropped, the call stays paid for; one that is not made is given back"]
 pub struct Grant {
     home: Arc<dyn Home>,
     taken: Tick,
@@ -23,6 +23,48 @@ pub struct Grant {
     shard: u16,
     /// Whether outcomes moved the rate when it was admitted.
     adjusts: bool,
+}
+
+/// What holds an admission, in the future of its call.
+pub trait Admission {
+    /// Undoes the admission: the call was not made.
+    fn give_back(self);
+
+    /// Says how the call ended.
+    fn record(self, outcome: Outcome);
+
+    /// Whether it matters how the call ends.
+    fn wants_outcome(&self) -> bool;
+
+    /// The name of the limit, and what it grants, where that is known.
+    fn quota(&self) -> Option<(Name, Quota)>;
+
+    /// Runs a part of the call; a panic in it goes on, and is recorded where it matters.
+    fn watch<T>(&self, part: impl FnOnce() -> T) -> T;
+}
+
+impl Admission for Grant {
+    fn give_back(self) {
+        Self::give_back(self);
+    }
+
+    fn record(self, outcome: Outcome) {
+        Self::record(self, outcome);
+    }
+
+    #[inline]
+    fn wants_outcome(&self) -> bool {
+        Self::wants_outcome(self)
+    }
+
+    fn quota(&self) -> Option<(Name, Quota)> {
+        Some(Self::quota(self))
+    }
+
+    #[inline]
+    fn watch<T>(&self, part: impl FnOnce() -> T) -> T {
+        Self::watch(self, part)
+    }
 }
 
 /// Where a bucket is kept.

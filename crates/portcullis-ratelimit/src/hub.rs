@@ -10,7 +10,7 @@ use breaker_core::{
 };
 
 use crate::config::RateLimit;
-use crate::controller::{RateChange, RateController};
+use crate::controller::RateController;
 use crate::probe::{ResourceGauge, ResourceProbe, Usage};
 use crate::rate::Rate;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering, lock};
@@ -33,18 +33,26 @@ pub(crate) struct Hub {
     pub(crate) refused: AtomicU64,
     pub(crate) given_back: AtomicU64,
     pub(crate) evicted: AtomicU64,
+    pub(crate) unmatched: AtomicU64,
     waiters: AtomicU32,
     max_waiters: AtomicU32,
 }
 
 /// What is in force.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct InForce {
     pub(crate) terms: Terms,
-    pub(crate) config: RateLimit,
+    pub(crate) config: Arc<RateLimit>,
     /// Grows with each reconfiguration: buckets of an older era have to be carried over.
     pub(crate) era: u32,
     pub(crate) version: u64,
+}
+
+/// The rate in force has moved.
+struct RateMove {
+    from: Rate,
+    to: Rate,
+    error_rate: f64,
 }
 
 struct Rule {
@@ -63,7 +71,7 @@ impl Hub {
         let hub = Self {
             time: clock,
             rule: Mutex::new(Rule {
-                now: InForce { terms, config, era: 0, version: 0 },
+                now: InForce { terms, config: Arc::new(config), era: 0, version: 0 },
                 controller: config.adjust.map(|it| RateController::new(it, config.rate, now)),
                 gauge: gauge(&config, &probe),
                 usage: Usage::default(),
@@ -78,6 +86,7 @@ impl Hub {
             refused: AtomicU64::new(0),
             given_back: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
+            unmatched: AtomicU64::new(0),
             waiters: AtomicU32::new(0),
             max_waiters: AtomicU32::new(config.max_waiters),
         };
@@ -87,7 +96,7 @@ impl Hub {
 
     /// A new one, with the configuration, the clock, the probe and the observers of this one.
     pub(crate) fn again(&self) -> Self {
-        let hub = Self::new(self.in_force().config, self.time.clone(), self.probe.clone());
+        let hub = Self::new(*self.in_force().config, self.time.clone(), self.probe.clone());
         lock(&hub.observers).clone_from(&lock(&self.observers));
         hub.observed.store(self.observed.load(Ordering::Relaxed), Ordering::Relaxed);
         hub
@@ -120,21 +129,25 @@ impl Hub {
                 let interval = rule.now.config.throttle.map_or(Duration::ZERO, |it| it.interval);
                 rule.reads = now.after(interval);
             }
-            let change = rule.controller.as_mut().and_then(|it| it.settle(now));
-            self.put_in_force(&mut rule, now);
-            change
+            if let Some(controller) = &mut rule.controller {
+                let _ = controller.settle(now);
+            }
+            self.put_in_force(&mut rule, now)
         };
-        self.tell_change(change, now);
+        self.tell_change(change.as_ref(), now);
     }
 
-    /// Puts the rate in force that follows from all that moves it.
-    fn put_in_force(&self, rule: &mut Rule, now: Tick) {
-        let rate = rule.rate();
-        if rate != rule.now.terms.rate() {
-            rule.now.terms = rule.now.terms.at_rate(rate, now);
+    /// Puts the rate in force that follows from all that moves it; hands out what was in force before
+    /// and what is now, where they differ.
+    fn put_in_force(&self, rule: &mut Rule, now: Tick) -> Option<RateMove> {
+        let (from, to) = (rule.now.terms.rate(), rule.rate());
+        if from != to {
+            rule.now.terms = rule.now.terms.at_rate(to, now);
             rule.now.version += 1;
         }
         self.agree(rule);
+        let error_rate = rule.controller.as_ref().and_then(RateController::last_error_rate);
+        (from != to).then_some(RateMove { from, to, error_rate: error_rate.unwrap_or(0.0) })
     }
 
     /// Makes what is read without the lock agree with the rule.
@@ -153,11 +166,16 @@ impl Hub {
     }
 
     pub(crate) fn in_force(&self) -> InForce {
-        lock(&self.rule).now
+        lock(&self.rule).now.clone()
     }
 
     pub(crate) fn controller(&self) -> Option<RateController> {
         lock(&self.rule).controller.clone()
+    }
+
+    /// What is in use of the machine, where that counts.
+    pub(crate) fn usage(&self) -> Usage {
+        lock(&self.rule).usage
     }
 
     /// Whether outcomes of calls are wanted.
@@ -177,11 +195,12 @@ impl Hub {
         let now = self.now();
         let change = {
             let mut rule = lock(&self.rule);
-            let change = rule.controller.as_mut().and_then(|it| it.record(now, failed));
-            self.put_in_force(&mut rule, now);
-            change
+            if let Some(controller) = &mut rule.controller {
+                let _ = controller.record(now, failed);
+            }
+            self.put_in_force(&mut rule, now)
         };
-        self.tell_change(change, now);
+        self.tell_change(change.as_ref(), now);
     }
 
     /// Puts another configuration in force.
@@ -202,12 +221,12 @@ impl Hub {
                 config.window,
                 now,
             ),
-            config,
+            config: Arc::new(config),
             era: rule.now.era.wrapping_add(1),
             version: rule.now.version + 1,
         };
         self.max_waiters.store(config.max_waiters, Ordering::Relaxed);
-        self.put_in_force(&mut rule, now);
+        let _ = self.put_in_force(&mut rule, now);
         let version = rule.now.version;
         drop(rule);
         self.tell(now, Interest::CHANGES, || EventKind::Reconfigured { version });
@@ -242,13 +261,11 @@ impl Hub {
         rejected
     }
 
-    fn tell_change(&self, change: Option<RateChange>, now: Tick) {
-        let Some(change) = change.filter(|change| change.from != change.to) else { return };
-        self.tell(now, Interest::CHANGES, || EventKind::RateChanged {
-            from: change.from.as_per_second(),
-            to: change.to.as_per_second(),
-            error_rate: change.error_rate(),
-        });
+    fn tell_change(&self, change: Option<&RateMove>, now: Tick) {
+        let Some(&RateMove { from, to, error_rate }) = change else { return };
+        let (from, to) = (from.as_per_second(), to.as_per_second());
+        let kind = || EventKind::RateChanged { from, to, error_rate };
+        self.tell(now, Interest::CHANGES, kind);
     }
 
     /// Tells an event, if somebody wants to hear of it, under no lock. The panic of an observer goes
@@ -291,7 +308,7 @@ fn gauge(config: &RateLimit, probe: &Arc<dyn ResourceProbe>) -> Option<Arc<Resou
 
 /// How low a busy machine may press the rate.
 fn lowest(config: &RateLimit) -> Rate {
-    config.adjust.map_or_else(|| config.rate.times(1, 100), |adjust| adjust.min_rate)
+    config.adjust.map_or_else(|| config.rate.times(1, 100), |it| it.bounds(config.rate).0)
 }
 
 impl fmt::Debug for Hub {

@@ -39,7 +39,7 @@ use crate::sync::{Mutex, Ordering, lock};
 /// use portcullis_ratelimit::{RateLimit, RateLimiters};
 ///
 /// let tenants = RateLimiters::new(RateLimit::per_second(100).burst(1));
-/// tenants.set_override("gold", RateLimit::per_second(5_000)).unwrap();
+/// tenants.override_for(&"gold", RateLimit::per_second(5_000)).unwrap();
 /// assert!(tenants.try_acquire(&"bronze").is_ok());
 /// assert!(tenants.try_acquire(&"bronze").is_err());
 /// assert!(tenants.try_acquire(&"silver").is_ok());
@@ -104,8 +104,8 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static> RateLimiters<K> {
 
     fn under(hub: Hub) -> Self {
         let force = hub.in_force();
-        let shards = (0..SHARDS).map(|_| Mutex::new(Shard::new(force))).collect();
-        let desk = || Mutex::new(Desk::new(force));
+        let shards = (0..SHARDS).map(|_| Mutex::new(Shard::new(force.clone()))).collect();
+        let desk = || Mutex::new(Desk::new(force.clone()));
         let (hasher, shared) = (RandomState::new(), [desk(), desk()]);
         Self { shared: Arc::new(Keyed { hub, hasher, shards, shared }) }
     }
@@ -115,16 +115,20 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static> RateLimiters<K> {
     /// # Errors
     /// A [`Rejected`], with the exact time until the call would be admitted.
     pub fn try_acquire(&self, key: &K) -> Result<Grant, Rejected> {
-        self.try_acquire_n(Some(key), 1)
+        self.try_acquire_n(key, 1)
     }
 
-    /// Admits a call at this cost, or refuses it; without a key from the bucket that all requests
-    /// without one share.
+    /// Admits a call of this key at this cost, or refuses it. A call that costs nothing is admitted.
     ///
     /// # Errors
     /// A [`Rejected`], with the exact time until the call would be admitted, or without one where
     /// it costs more than the limit ever grants at once.
-    pub fn try_acquire_n(&self, key: Option<&K>, cost: u32) -> Result<Grant, Rejected> {
+    pub fn try_acquire_n(&self, key: &K, cost: u32) -> Result<Grant, Rejected> {
+        self.admit(Some(key), cost)
+    }
+
+    /// The same, without a key from the bucket that all calls without one share.
+    pub(crate) fn admit(&self, key: Option<&K>, cost: u32) -> Result<Grant, Rejected> {
         let keyed = &*self.shared;
         let now = keyed.hub.now();
         keyed.hub.look(now);
@@ -170,8 +174,8 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static> RateLimiters<K> {
     /// Waits until a call of this key is admitted, for [`max_wait`](RateLimit::max_wait) at most;
     /// whoever would wait longer is refused at once.
     #[cfg(feature = "tokio")]
-    pub fn acquire(&self, key: Option<&K>, cost: u32) -> crate::Acquire {
-        crate::Acquire::new(self.enter(key, cost))
+    pub fn acquire(&self, key: &K, cost: u32) -> crate::Acquire {
+        crate::Acquire::new(self.enter(Some(key), cost))
     }
 
     /// Runs a future if a call of this key at the cost of one is admitted; an `Err` is a failure.
@@ -191,18 +195,18 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static> RateLimiters<K> {
     /// taken. A limit of its own stands as it is: neither errors nor resources move its rate.
     ///
     /// There is one entry for each key that is given one, in force until it is
-    /// [removed](Self::remove_override); they are not bounded by `max_keys`.
+    /// [ended](Self::end_override); they are not bounded by `max_keys`.
     ///
     /// # Errors
     /// What [`RateLimit::check`] finds; then nothing is changed.
-    pub fn set_override(&self, key: K, config: RateLimit) -> Result<(), ConfigErrors> {
+    pub fn override_for(&self, key: &K, config: RateLimit) -> Result<(), ConfigErrors> {
         config.check()?;
         self.shared.own(key, Some(config));
         Ok(())
     }
 
     /// Puts a key under the limit of all again.
-    pub fn remove_override(&self, key: K) {
+    pub fn end_override(&self, key: &K) {
         self.shared.own(key, None);
     }
 
@@ -232,11 +236,11 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static> RateLimiters<K> {
         self.shared.hub.observe(Arc::new(observer));
     }
 
-    /// Puts another rate in force; see [`RateLimiter::set_rate`](crate::RateLimiter::set_rate).
+    /// Puts another rate in force; see [`RateLimiter::change_rate`](crate::RateLimiter::change_rate).
     ///
     /// # Errors
     /// What [`RateLimit::check`] finds; then nothing is changed.
-    pub fn set_rate(&self, rate: Rate) -> Result<(), ConfigErrors> {
+    pub fn change_rate(&self, rate: Rate) -> Result<(), ConfigErrors> {
         self.reconfigure(self.config().rate(rate))
     }
 
@@ -254,7 +258,7 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static> RateLimiters<K> {
 
     /// The configuration in force.
     pub fn config(&self) -> RateLimit {
-        self.shared.hub.in_force().config
+        *self.shared.hub.in_force().config
     }
 
     /// The rate in force just now.
@@ -295,7 +299,10 @@ impl<K: Clone + Eq + Hash> Keyed<K> {
         now: Tick,
         work: impl FnOnce(&mut Seat, &InForce) -> T,
     ) -> (Place, T) {
-        let Some(key) = key else { return self.at_desk(UNMATCHED, now, work) };
+        let Some(key) = key else {
+            self.hub.unmatched.fetch_add(1, Ordering::Relaxed);
+            return self.at_desk(UNMATCHED, now, work);
+        };
         let (hash, number) = self.shard_of(key);
         {
             let mut shard = lock(&self.shards[number as usize]);
@@ -343,9 +350,9 @@ impl<K: Clone + Eq + Hash> Keyed<K> {
         shard.quota(hash, key, now)
     }
 
-    fn own(&self, key: K, config: Option<RateLimit>) {
+    fn own(&self, key: &K, config: Option<RateLimit>) {
         let now = self.hub.now();
-        let (hash, number) = self.shard_of(&key);
+        let (hash, number) = self.shard_of(key);
         let waker = {
             let mut shard = lock(&self.shards[number as usize]);
             shard.catch_up(&self.hub, now);

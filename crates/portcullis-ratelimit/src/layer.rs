@@ -1,4 +1,4 @@
-use std::fmt;
+use std::fmt::{self, Display};
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use tower_layer::Layer;
 
 use crate::config::RateLimit;
 use crate::keyed::RateLimiters;
-use crate::limits::{Costed, ForAll, PerKey, Watched};
+use crate::limits::{Costed, ForAll, Handled, PerKey, Watched};
 use crate::service::RateLimitService;
 use crate::single::RateLimiter;
 
@@ -26,7 +26,7 @@ use crate::single::RateLimiter;
 /// use portcullis_ratelimit::{RateLimit, RateLimitLayer};
 ///
 /// let layer = RateLimitLayer::new(RateLimit::per_second(50).burst(20).named("search"));
-/// let limit = layer.handle();       // for admin routes: set_rate, snapshot, explain ..
+/// let limit = layer.handle();       // for admin routes: change_rate, snapshot, explain ..
 /// ```
 #[derive(Clone)]
 #[must_use]
@@ -64,12 +64,13 @@ impl RateLimitLayer {
     ///
     /// For a service that is not HTTP add `.classify(ErrorsAreFailures).refuse(AsError)`.
     pub const fn from_limiter(limiter: RateLimiter) -> Self {
-        Self {
-            limits: ForAll(limiter),
-            classify: HttpOrGrpc,
-            refuse: Auto::new(),
-            announce: AsRefused,
-        }
+        Self::over(ForAll(limiter))
+    }
+}
+
+impl<T> RateLimitLayer<HttpOrGrpc, Auto, T, AsRefused> {
+    pub(crate) const fn over(limits: T) -> Self {
+        Self { limits, classify: HttpOrGrpc, refuse: Auto::new(), announce: AsRefused }
     }
 }
 
@@ -85,12 +86,6 @@ impl RateLimitLayer<ErrorsAreFailures, AsError> {
 }
 
 impl<C, R, A> RateLimitLayer<C, R, ForAll, A> {
-    /// The limit of this layer.
-    #[must_use]
-    pub fn handle(&self) -> RateLimiter {
-        self.limits.0.clone()
-    }
-
     /// One limit per key of the request, with the configuration, the clock and the observers of this
     /// layer, in bounded memory.
     ///
@@ -98,7 +93,6 @@ impl<C, R, A> RateLimitLayer<C, R, ForAll, A> {
     /// body; for closures there is [`keyed_fn`](Self::keyed_fn).
     ///
     /// The limits are new: a [`handle`](Self::handle) that was taken before leads to none of them.
-    /// They are found by [`limits`](RateLimitLayer::limits).
     #[allow(clippy::type_complexity, reason = "the key's type is named by the key")]
     pub fn keyed<F>(
         self,
@@ -117,7 +111,7 @@ impl<C, R, A> RateLimitLayer<C, R, ForAll, A> {
     pub fn keyed_fn<F, Req, K>(self, key: F) -> RateLimitLayer<C, R, PerKey<F, K>, A>
     where
         F: Fn(&Req) -> Option<K>,
-        K: Clone + Eq + Hash + Send + Sync + 'static,
+        K: Clone + Display + Eq + Hash + Send + Sync + 'static,
     {
         let limits = RateLimiters::like(&self.limits.0);
         self.keyed_by(key, limits)
@@ -129,26 +123,22 @@ impl<C, R, A> RateLimitLayer<C, R, ForAll, A> {
         key: F,
         limits: RateLimiters<K>,
     ) -> RateLimitLayer<C, R, PerKey<F, K>, A> {
-        self.with_limits(PerKey { key, limits })
-    }
-}
-
-impl<C, R, F, K, A> RateLimitLayer<C, R, PerKey<F, K>, A> {
-    /// The limits of this layer.
-    #[must_use]
-    pub const fn limits(&self) -> &RateLimiters<K> {
-        &self.limits.limits
+        self.with_limits(|_| PerKey { key, limits })
     }
 }
 
 impl<C, R, T, A> RateLimitLayer<C, R, T, A> {
-    fn with_limits<T2>(self, limits: T2) -> RateLimitLayer<C, R, T2, A> {
-        let Self { classify, refuse, announce, .. } = self;
-        RateLimitLayer { limits, classify, refuse, announce }
+    pub(crate) fn with_limits<T2>(
+        self,
+        change: impl FnOnce(T) -> T2,
+    ) -> RateLimitLayer<C, R, T2, A> {
+        let Self { limits, classify, refuse, announce } = self;
+        RateLimitLayer { limits: change(limits), classify, refuse, announce }
     }
 
     /// What a request costs, with its type written out: `|request: &Request<Body>| ..`; default one.
-    /// A request that costs nothing is admitted, one above the burst never is.
+    /// A request that costs nothing is admitted, one above the burst never is. It comes after the
+    /// key: `.keyed(..).cost_fn(..)`.
     pub fn cost_fn<F, Req>(self, cost: F) -> RateLimitLayer<C, R, Costed<T, F>, A>
     where
         F: Fn(&Req) -> u32,
@@ -211,10 +201,18 @@ impl<C, R, T, A> RateLimitLayer<C, R, T, A> {
 
     /// Has callers wait for their turn, for [`max_wait`](RateLimit::max_wait) at most, instead of
     /// refusing them at once. The service has to be `Clone` then: the one that was made ready is
-    /// called when the turn has come.
+    /// called when the turn has come. It comes last: what it makes is the layer to be added.
     #[cfg(feature = "tokio")]
     pub fn waiting(self) -> crate::RateLimitWaitLayer<C, R, T, A> {
         crate::RateLimitWaitLayer::new(self)
+    }
+}
+
+impl<C, R, T: Handled, A> RateLimitLayer<C, R, T, A> {
+    /// The limit of this layer, a [`RateLimiter`]; where there is one per key, the [`RateLimiters`].
+    #[must_use]
+    pub fn handle(&self) -> T::Handle {
+        self.limits.handle()
     }
 }
 

@@ -32,17 +32,18 @@ mod wait;
 #[cfg(feature = "tokio")]
 pub use acquire::Acquire;
 pub use adjust::Adjust;
-pub use breaker_core;
+pub use breaker_core::{self, Rejected};
 pub use config::RateLimit;
 pub use controller::{RateChange, RateController};
 pub use future::ResponseFuture;
-pub use grant::Grant;
+pub use grant::{Admission, Grant};
 pub use keyed::RateLimiters;
 pub use layer::{OutcomeFn, RateLimitLayer};
+pub use limiter::Algorithm;
 #[cfg(feature = "tokio")]
 pub use limits::Lines;
-pub use limits::{Costed, ForAll, Limits, PerKey, Watched};
-pub use portcullis_http::{self, BoxError, BoxErrors, RateLimitHeaders};
+pub use limits::{Costed, ForAll, Handled, Limits, PerKey, Watched};
+pub use portcullis_http::{self, BoxError, BoxErrors, RateLimitHeaders, key};
 pub use probe::{ResourceGauge, ResourceProbe, SystemProbe, Throttle, Usage, effective_rate};
 pub use rate::Rate;
 #[cfg(feature = "redis")]

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use breaker_core::{Key, Observe, Rejected};
 
+#[cfg(feature = "tokio")]
+use crate::grant::Admission;
 use crate::grant::Grant;
 use crate::keyed::RateLimiters;
 use crate::single::RateLimiter;
@@ -48,8 +50,11 @@ pub trait Limits<Req> {
 )]
 #[cfg(feature = "tokio")]
 pub trait Lines<Req> {
+    /// What holds an admission.
+    type Grant: Admission;
+
     /// What waits for admission.
-    type Acquire: Future<Output = Result<Grant, Rejected>>;
+    type Acquire: Future<Output = Result<Self::Grant, Rejected>>;
 
     /// Asks for admission of a request at this cost, and waits for it.
     fn acquire(&self, request: &Req, cost: u32) -> Self::Acquire;
@@ -62,6 +67,15 @@ pub trait Lines<Req> {
 }
 
 /// What a layer does with its limits apart from any request.
+pub trait Handled {
+    /// The limits, for admin routes.
+    type Handle;
+
+    /// The limits of the layer.
+    fn handle(&self) -> Self::Handle;
+}
+
+/// Limits that tell of what happens to them.
 pub trait Watched {
     /// Has `observer` told what happens from now on.
     fn observe(&self, observer: Arc<dyn Observe>);
@@ -84,10 +98,19 @@ impl<Req> Limits<Req> for ForAll {
 
 #[cfg(feature = "tokio")]
 impl<Req> Lines<Req> for ForAll {
+    type Grant = Grant;
     type Acquire = crate::Acquire;
 
     fn acquire(&self, _: &Req, cost: u32) -> crate::Acquire {
         self.0.acquire(cost)
+    }
+}
+
+impl Handled for ForAll {
+    type Handle = RateLimiter;
+
+    fn handle(&self) -> RateLimiter {
+        self.0.clone()
     }
 }
 
@@ -111,7 +134,7 @@ where
 {
     #[inline]
     fn try_acquire(&self, request: &Req, cost: u32) -> Result<Grant, Rejected> {
-        self.limits.try_acquire_n(self.key.key(request).as_ref(), cost)
+        self.limits.admit(self.key.key(request).as_ref(), cost)
     }
 }
 
@@ -121,10 +144,19 @@ where
     F: Key<Req, Key = K>,
     K: Clone + Eq + Hash + Send + Sync + 'static,
 {
+    type Grant = Grant;
     type Acquire = crate::Acquire;
 
     fn acquire(&self, request: &Req, cost: u32) -> crate::Acquire {
-        self.limits.acquire(self.key.key(request).as_ref(), cost)
+        crate::Acquire::new(self.limits.enter(self.key.key(request).as_ref(), cost))
+    }
+}
+
+impl<F, K> Handled for PerKey<F, K> {
+    type Handle = RateLimiters<K>;
+
+    fn handle(&self) -> RateLimiters<K> {
+        self.limits.clone()
     }
 }
 
@@ -176,6 +208,7 @@ where
     T: Lines<Req>,
     F: Fn(&Req) -> u32,
 {
+    type Grant = T::Grant;
     type Acquire = T::Acquire;
 
     fn acquire(&self, request: &Req, cost: u32) -> T::Acquire {
@@ -184,6 +217,14 @@ where
 
     fn cost(&self, request: &Req) -> u32 {
         (self.cost)(request)
+    }
+}
+
+impl<T: Handled, F> Handled for Costed<T, F> {
+    type Handle = T::Handle;
+
+    fn handle(&self) -> T::Handle {
+        self.limits.handle()
     }
 }
 

@@ -17,6 +17,8 @@ use crate::terms::Terms;
 pub(crate) struct Line {
     waiting: VecDeque<Waiting>,
     next: u64,
+    /// When the last one was served.
+    served: Tick,
     /// What the bucket will be once all of them have been served, and when that is.
     after: Option<(State, Tick)>,
 }
@@ -25,6 +27,7 @@ pub(crate) struct Line {
 struct Waiting {
     number: u64,
     cost: u32,
+    since: Tick,
     waker: Option<Waker>,
 }
 
@@ -54,7 +57,7 @@ impl Line {
         serve(after, at, terms, now, cost);
         let number = self.next;
         self.next += 1;
-        self.waiting.push_back(Waiting { number, cost, waker: None });
+        self.waiting.push_back(Waiting { number, cost, since: now, waker: None });
         number
     }
 
@@ -86,6 +89,16 @@ impl Line {
         place == 0
     }
 
+    /// Since when the first has been the first.
+    pub(crate) fn first_since(&self, now: Tick) -> Tick {
+        self.waiting.front().map_or(now, |first| first.since.max(self.served).min(now))
+    }
+
+    /// Takes note that somebody was served, as of this moment.
+    pub(crate) fn served(&mut self, at: Tick) {
+        self.served = at;
+    }
+
     /// Takes the first out, who was served or is refused; hands out who is to be woken.
     #[must_use]
     pub(crate) fn advance(&mut self) -> Option<Waker> {
@@ -107,7 +120,7 @@ impl Line {
     pub(crate) fn wake_first(&mut self) -> Option<Waker> {
         let Some(first) = self.waiting.front_mut() else {
             // Nobody: what was expected is of no use, and the room is given back.
-            *self = Self { next: self.next, ..Self::default() };
+            *self = Self { next: self.next, served: self.served, ..Self::default() };
             return None;
         };
         first.waker.take()

@@ -73,7 +73,8 @@ impl Rate {
     pub const fn checked(calls: u32, period: Duration) -> Option<Self> {
         let nanos = period.as_nanos();
         let slowest = calls as u128 * 1_000 * Self::SECOND as u128;
-        if calls == 0 || nanos == 0 || nanos > slowest || (calls as u128) > nanos {
+        if calls == 0 || nanos == 0 || nanos > slowest || (calls as u128) > nanos || nanos >> 64 > 0
+        {
             return None;
         }
         let nanos = nanos as u64;
@@ -227,6 +228,7 @@ mod tests {
             (1, Duration::from_secs(1_001)),
             (u32::MAX, Duration::from_nanos(1)),
             (1, Duration::MAX),
+            (u32::MAX, Duration::from_secs(20_000_000_000)),
         ] {
             assert_eq!(Rate::checked(calls, period), None, "{calls} in {period:?}");
         }

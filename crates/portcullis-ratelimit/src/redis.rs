@@ -68,6 +68,7 @@ mod config;
 mod entry;
 mod gcra;
 mod key;
+mod layer;
 mod leases;
 mod share;
 mod shared;
@@ -86,6 +87,7 @@ use breaker_core::{CircuitBreaker, Clock, ConfigErrors, MonotonicClock, Name, Qu
 pub use self::acquire::Acquire;
 pub use self::config::{OnStoreFailure, RedisLimit};
 use self::key::kept;
+pub use self::layer::{SharedByAll, SharedKey};
 pub use self::share::Share;
 use self::shared::{First, Shared};
 pub use self::snapshot::RedisSnapshot;

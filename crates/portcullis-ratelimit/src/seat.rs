@@ -28,8 +28,8 @@ pub(crate) enum Short {
 /// What the first of a line does next.
 #[derive(Debug)]
 pub(crate) enum Turn {
-    /// It goes, and this one is to be woken.
-    Go(Option<Waker>),
+    /// It goes as of this moment, and this one is to be woken.
+    Go(Tick, Option<Waker>),
     /// It is refused, and this one is to be woken.
     Refused(Short, Option<Waker>),
     /// It sleeps until this moment.
@@ -90,10 +90,12 @@ impl Seat {
         if !line.is_first(number, waker) {
             return Turn::Behind;
         }
-        match self.state.ready_at(terms, now, cost) {
-            Some(at) if at <= now => {
-                self.state.take(terms, now, cost);
-                Turn::Go(line.advance())
+        // As of when it could have gone: who is polled late does not make others late.
+        match self.state.ready_at(terms, line.first_since(now), cost) {
+            Some(at) if at <= now && at <= latest => {
+                self.state.take(terms, at, cost);
+                line.served(at);
+                Turn::Go(at, line.advance())
             }
             Some(at) if now >= latest => {
                 line.upset();
@@ -141,13 +143,16 @@ impl Seat {
     /// What is granted, and what is left.
     pub(crate) fn quota(&self, terms: &Terms, now: Tick) -> Quota {
         let left = if self.has_line() { 0 } else { self.state.remaining(terms, now) };
-        quota(terms, left, self.state.full_at(terms, now).since(now))
+        let reset = self.state.full_at(terms, now).since(now);
+        // A bucket that holds more than a window: what it holds, and how long that takes to refill.
+        if terms.burst() > terms.limit() && self.state.has_burst() {
+            let nanos = terms.rate().period().as_nanos() * u128::from(terms.burst());
+            let refill = nanos.div_ceil(u128::from(terms.rate().calls()));
+            let refill = Duration::from_nanos(u64::try_from(refill).unwrap_or(u64::MAX));
+            return Quota::new(terms.burst(), refill, left, reset);
+        }
+        Quota::new(terms.limit(), terms.window(), left, reset)
     }
-}
-
-/// What is granted under these terms, with so much left.
-pub(crate) const fn quota(terms: &Terms, left: u32, reset: Duration) -> Quota {
-    Quota::new(terms.limit(), terms.window(), left, reset)
 }
 
 /// A refusal, with the time until the call would be admitted.

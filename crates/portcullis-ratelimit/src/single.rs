@@ -192,7 +192,7 @@ impl RateLimiter {
     ///
     /// # Errors
     /// What [`RateLimit::check`] finds; then nothing is changed.
-    pub fn set_rate(&self, rate: Rate) -> Result<(), ConfigErrors> {
+    pub fn change_rate(&self, rate: Rate) -> Result<(), ConfigErrors> {
         self.reconfigure(self.config().rate(rate))
     }
 
@@ -210,7 +210,7 @@ impl RateLimiter {
 
     /// The configuration in force.
     pub fn config(&self) -> RateLimit {
-        self.shared.hub.in_force().config
+        *self.shared.hub.in_force().config
     }
 
     /// The rate in force just now: that of the configuration, or what errors and resources have made

@@ -6,6 +6,7 @@ use breaker_core::{Name, Quota};
 
 use crate::hub::Hub;
 use crate::limiter::Algorithm;
+use crate::probe::Usage;
 use crate::rate::Rate;
 use crate::sync::Ordering;
 
@@ -28,6 +29,8 @@ pub struct Snapshot {
     pub quota: Quota,
     /// The share of failed calls, in 0..=1, in the last period that was judged.
     pub error_rate: Option<f64>,
+    /// What is in use of the machine, where that lowers the rate.
+    pub usage: Usage,
     /// How many calls the present period has seen.
     pub samples: u32,
     /// How many calls wait.
@@ -40,6 +43,8 @@ pub struct Snapshot {
     pub keys: Option<usize>,
     /// How many keys have given way to others or were idle for long.
     pub evicted: u64,
+    /// How many calls had no key, where there is one limit per key: they share a bucket.
+    pub unmatched: u64,
 }
 
 impl Snapshot {
@@ -54,12 +59,14 @@ impl Snapshot {
             burst: force.config.burst,
             quota,
             error_rate: controller.as_ref().and_then(|it| it.last_error_rate()),
+            usage: hub.usage(),
             samples: controller.map_or(0, |it| it.samples()),
             waiters: hub.waiters(),
             refused: hub.refused.load(Ordering::Relaxed),
             given_back: hub.given_back.load(Ordering::Relaxed),
             keys,
             evicted: hub.evicted.load(Ordering::Relaxed),
+            unmatched: hub.unmatched.load(Ordering::Relaxed),
         }
     }
 
@@ -78,12 +85,16 @@ impl Snapshot {
         write!(text, "{name} grants {rate}")?;
         if rate != configured {
             write!(text, " instead of {configured}")?;
+            if let Some(worst) = self.usage.worst() {
+                write!(text, ", with {worst} of the machine in use")?;
+            }
             if let Some(errors) = self.error_rate {
                 write!(text, ", after {:.1} % of the calls failed", errors * 100.0)?;
             }
         }
         write!(text, " by {}: ", self.algorithm.as_str())?;
         match self.keys {
+            Some(1) => write!(text, "1 key has a bucket")?,
             Some(keys) => write!(text, "{keys} keys have a bucket")?,
             None => {
                 let most =
@@ -94,9 +105,14 @@ impl Snapshot {
                 }
             }
         }
-        if self.waiters > 0 {
-            write!(text, "; {} calls wait", self.waiters)?;
+        match self.waiters {
+            0 => {}
+            1 => write!(text, "; 1 call waits")?,
+            waiters => write!(text, "; {waiters} calls wait")?,
         }
-        write!(text, "; {} calls refused", self.refused)
+        match self.refused {
+            1 => write!(text, "; 1 call refused"),
+            refused => write!(text, "; {refused} calls refused"),
+        }
     }
 }

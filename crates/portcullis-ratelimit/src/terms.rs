@@ -234,6 +234,10 @@ mod tests {
             let terms = terms(rate, fastest).at_rate(fastest.min(rate), Tick::from_nanos(since));
             let meter = terms.meter;
             let when = meter.when(reading);
+            // Some readings are shown only after the end of time.
+            if when == Tick::MAX {
+                return Ok(());
+            }
             assert!(meter.at(when) >= reading);
             if when > meter.since {
                 assert!(meter.at(Tick::from_nanos(when.as_nanos() - 1)) < reading);

@@ -4,15 +4,16 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use breaker_core::{Classify, Refuse};
+use breaker_core::{Classify, Refuse, Rejected};
 use pin_project::pin_project;
-use portcullis_http::Announce;
+use portcullis_http::{Announce, RateLimitHeaders};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::future::ResponseFuture;
+use crate::grant::{Admission, Grant};
 use crate::layer::{RateLimitLayer, refused};
-use crate::limits::Lines;
+use crate::limits::{Costed, Handled, Lines};
 
 /// A [`RateLimitLayer`] whose callers wait for their turn; made by
 /// [`waiting`](RateLimitLayer::waiting).
@@ -31,9 +32,51 @@ impl<C, R, T, A> RateLimitWaitLayer<C, R, T, A> {
         Self { layer }
     }
 
+    #[cfg(feature = "redis")]
+    pub(crate) fn with_limits<T2>(
+        self,
+        change: impl FnOnce(T) -> T2,
+    ) -> RateLimitWaitLayer<C, R, T2, A> {
+        RateLimitWaitLayer::new(self.layer.with_limits(change))
+    }
+
+    /// What a request costs, with its type written out: `|request: &Request<Body>| ..`; default one.
+    pub fn cost_fn<F, Req>(self, cost: F) -> RateLimitWaitLayer<C, R, Costed<T, F>, A>
+    where
+        F: Fn(&Req) -> u32,
+    {
+        RateLimitWaitLayer::new(self.layer.cost_fn(cost))
+    }
+
+    /// Which headers tell callers of their quota; see [`RateLimitLayer::headers`].
+    pub fn headers(
+        self,
+        headers: RateLimitHeaders,
+    ) -> RateLimitWaitLayer<C, R, T, RateLimitHeaders> {
+        RateLimitWaitLayer::new(self.layer.headers(headers))
+    }
+
+    /// What does a refused caller get?
+    pub fn refuse<R2>(self, refuse: R2) -> RateLimitWaitLayer<C, R2, T, A> {
+        RateLimitWaitLayer::new(self.layer.refuse(refuse))
+    }
+
+    /// What does a result say about the callee? See [`RateLimitLayer::classify`].
+    pub fn classify<C2>(self, classify: C2) -> RateLimitWaitLayer<C2, R, T, A> {
+        RateLimitWaitLayer::new(self.layer.classify(classify))
+    }
+
     /// The layer that this one was made of.
     pub const fn get_ref(&self) -> &RateLimitLayer<C, R, T, A> {
         &self.layer
+    }
+}
+
+impl<C, R, T: Handled, A> RateLimitWaitLayer<C, R, T, A> {
+    /// The limit of this layer, or the limits where there is one per key.
+    #[must_use]
+    pub fn handle(&self) -> T::Handle {
+        self.layer.handle()
     }
 }
 
@@ -85,7 +128,7 @@ where
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = WaitFuture<S, C, R, T::Acquire, A, Req>;
+    type Future = WaitFuture<S, C, R, T::Acquire, A, Req, T::Grant>;
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
@@ -124,20 +167,20 @@ impl<S: fmt::Debug, C, R, T: fmt::Debug, A> fmt::Debug for RateLimitWaitService<
 /// Waits for the turn of a call, and for its answer: named, pinned, not boxed.
 #[pin_project]
 #[must_use = "futures do nothing unless polled"]
-pub struct WaitFuture<S: Service<Req>, C, R, Q, A, Req> {
+pub struct WaitFuture<S: Service<Req>, C, R, Q, A, Req, G = Grant> {
     #[pin]
-    step: Step<S, C, Q, A, Req>,
+    step: Step<S, C, Q, A, Req, G>,
     ways: Ways<C, R, A>,
 }
 
 #[pin_project(project = StepProj)]
-enum Step<S: Service<Req>, C, Q, A, Req> {
+enum Step<S: Service<Req>, C, Q, A, Req, G> {
     Waits {
         #[pin]
         acquire: Q,
         call: Option<Call<S, Req>>,
     },
-    Goes(#[pin] ResponseFuture<S::Future, C, A, S::Response, S::Error>),
+    Goes(#[pin] ResponseFuture<S::Future, C, A, S::Response, S::Error, G>),
 }
 
 /// A call that has not been made yet.
@@ -152,12 +195,13 @@ struct Ways<C, R, A> {
     announce: A,
 }
 
-impl<S, C, R, Q, A, Req> Future for WaitFuture<S, C, R, Q, A, Req>
+impl<S, C, R, Q, A, Req, G> Future for WaitFuture<S, C, R, Q, A, Req, G>
 where
     S: Service<Req>,
     C: Classify<S::Response, S::Error> + Clone,
     R: Refuse<Req, S::Response, S::Error>,
-    Q: Future<Output = Result<crate::Grant, breaker_core::Rejected>>,
+    Q: Future<Output = Result<G, Rejected>>,
+    G: Admission,
     A: Announce<S::Response> + Clone,
 {
     type Output = Result<S::Response, S::Error>;
@@ -188,7 +232,7 @@ where
     }
 }
 
-impl<S: Service<Req>, C, R, Q, A, Req> fmt::Debug for WaitFuture<S, C, R, Q, A, Req> {
+impl<S: Service<Req>, C, R, Q, A, Req, G> fmt::Debug for WaitFuture<S, C, R, Q, A, Req, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let step = match self.step {
             Step::Waits { .. } => "waits",

@@ -188,14 +188,26 @@ fn an_operators_rate_begins_a_new_period_and_stays_within_the_bounds() {
 #[test]
 fn the_defaults_are_those_of_the_docs() {
     let written = Adjust::new()
-        .min_rate(Rate::per_second(10))
-        .max_rate(Rate::per_second(1_000))
         .scale(1.5)
         .cooldown(Duration::from_secs(60))
         .error_high(Percent::new(10))
         .error_low(Percent::new(1))
         .min_samples(10);
     assert_eq!(written, Adjust::default());
+    // A tenth of the rate, and ten times as much: 10 and 1,000 where it is 100.
+    let bounded = |adjust: Adjust| {
+        let control = RateController::new(adjust, Rate::per_second(100), second(0));
+        [1, 100_000].map(|rate| {
+            let mut control = control.clone();
+            control.restart(Rate::per_second(rate), second(0));
+            control.rate()
+        })
+    };
+    assert_eq!(bounded(written), [Rate::per_second(10), Rate::per_second(1_000)]);
+    assert_eq!(
+        bounded(written.min_rate(Rate::per_second(50)).max_rate(Rate::per_second(200))),
+        [Rate::per_second(50), Rate::per_second(200)]
+    );
 }
 
 #[test]
@@ -204,8 +216,9 @@ fn contradictions_are_named_with_their_fields() {
         let errors = adjust.check(Rate::per_second(rate));
         errors.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
-    let base = Adjust::new();
+    let base = Adjust::new().min_rate(Rate::per_second(10)).max_rate(Rate::per_second(1_000));
     assert_eq!(found(base, 100), [""; 0]);
+    assert_eq!((found(Adjust::new(), 1), found(Adjust::new(), 1_000_000)), (vec![], vec![]));
     assert_eq!((found(base, 10), found(base, 1_000)), (vec![], vec![]));
     assert_eq!(
         found(base, 9),

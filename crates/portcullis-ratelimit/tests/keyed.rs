@@ -31,7 +31,6 @@ fn admitted<K: Clone + Eq + std::hash::Hash + Send + Sync + 'static>(
 fn each_key_has_its_own_quota() {
     let (limits, clock) = limits(FIVE);
     assert_eq!((admitted(&limits, &"a", 9), admitted(&limits, &"b", 9)), (5, 5));
-    assert!(limits.try_acquire_n(None, 1).is_ok(), "so have those without a key");
     clock.advance(SECOND / 5);
     assert_eq!(admitted(&limits, &"a", 9), 1);
     assert_eq!((limits.len(), limits.quota(&"b").remaining()), (2, 1));
@@ -80,7 +79,7 @@ fn eight_debtors_at_the_end_of_the_line_are_no_wall() {
     let config = RateLimit::per_second(1).burst(1_000).max_keys(64 * 32);
     let (limits, clock) = limits(config);
     for key in 0..2_000_u32 {
-        let _ = limits.try_acquire_n(Some(&key), 1_000);
+        let _ = limits.try_acquire_n(&key, 1_000);
     }
     let debtors = limits.len();
     clock.advance(SECOND);
@@ -116,20 +115,20 @@ fn keys_that_are_idle_for_a_minute_make_room_by_themselves() {
 fn a_key_may_have_a_limit_of_its_own() {
     let (limits, clock) = limits(FIVE);
     assert_eq!(admitted(&limits, &"gold", 3), 3);
-    limits.set_override("gold", RateLimit::per_second(50)).expect("a good limit");
+    limits.override_for(&"gold", RateLimit::per_second(50)).expect("a good limit");
     assert_eq!(admitted(&limits, &"gold", 90), 47, "what was taken stays taken");
     assert_eq!(admitted(&limits, &"silver", 90), 5);
     clock.advance(SECOND);
     assert_eq!(admitted(&limits, &"gold", 90), 50);
-    limits.set_rate(Rate::per_second(1)).expect("a good rate");
+    limits.change_rate(Rate::per_second(1)).expect("a good rate");
     clock.advance(SECOND);
     assert_eq!((admitted(&limits, &"gold", 90), admitted(&limits, &"silver", 90)), (50, 5));
     clock.advance(60 * SECOND);
     (0..1_000).for_each(|_| drop(limits.try_acquire(&"bronze")));
     assert_eq!(limits.quota(&"gold").limit(), 50, "also where it was idle");
-    limits.remove_override("gold");
+    limits.end_override(&"gold");
     assert_eq!(admitted(&limits, &"gold", 90), 5);
-    assert!(limits.set_override("tin", RateLimit::new().burst(1_000)).is_err());
+    assert!(limits.override_for(&"tin", RateLimit::new().burst(1_000)).is_err());
 }
 
 // S-ADV-02
@@ -137,11 +136,11 @@ fn a_key_may_have_a_limit_of_its_own() {
 fn what_is_given_back_goes_to_the_key_that_took_it_and_to_no_other() {
     let (limits, clock) = limits(FIVE.max_keys(1));
     let grants: Vec<Grant> =
-        (0..2_000_u32).filter_map(|key| limits.try_acquire_n(Some(&key), 5).ok()).collect();
+        (0..2_000_u32).filter_map(|key| limits.try_acquire_n(&key, 5).ok()).collect();
     assert_eq!(grants.len(), 65, "64 places and the overflow");
     clock.advance(60 * SECOND);
     for key in 2_000..4_000_u32 {
-        let _ = limits.try_acquire_n(Some(&key), 5);
+        let _ = limits.try_acquire_n(&key, 5);
     }
     grants.into_iter().for_each(Grant::give_back);
     let again = (2_000..4_000_u32).filter(|key| limits.try_acquire(key).is_ok()).count();
@@ -164,8 +163,8 @@ fn a_change_reaches_every_key_at_once() {
 #[test]
 fn a_cost_above_the_burst_is_refused_without_a_time() {
     let (limits, _) = limits::<u8>(FIVE);
-    for key in [None, Some(&7)] {
-        let never = limits.try_acquire_n(key, 6).expect_err("more than five");
+    for key in [6, 7] {
+        let never = limits.try_acquire_n(&key, 6).expect_err("more than five");
         assert_eq!((never.reason(), never.retry_after()), (Reason::CostTooHigh, None));
     }
 }
@@ -217,7 +216,7 @@ proptest! {
                     clock.set(Tick::from_millis(now));
                 }
                 Step::Call { key, cost } => {
-                    if let Ok(grant) = limits.try_acquire_n(Some(&key), cost) {
+                    if let Ok(grant) = limits.try_acquire_n(&key, cost) {
                         book.entry(key).or_default().push((now, cost.into()));
                         last = Some((key, grant));
                     }

@@ -249,7 +249,7 @@ fn another_rate_is_in_force_at_once_and_nothing_is_refilled_by_it() {
     let (limit, clock) = limiter(RateLimit::per_second(10).burst(10));
     assert_eq!(admitted(&limit, 20), 10);
     clock.advance(ms(200));
-    limit.set_rate(Rate::per_second(100)).expect("a good rate");
+    limit.change_rate(Rate::per_second(100)).expect("a good rate");
     assert_eq!(admitted(&limit, 20), 2, "gained at the old rate");
     clock.advance(ms(50));
     assert_eq!(admitted(&limit, 20), 5, "gained at the new one");
@@ -257,7 +257,7 @@ fn another_rate_is_in_force_at_once_and_nothing_is_refilled_by_it() {
     assert_eq!(limit.quota().remaining(), 90, "what was taken stays taken");
     limit.reconfigure(limit.config().algorithm(Algorithm::FixedWindow)).expect("a good algorithm");
     assert_eq!(limit.quota().remaining(), 90);
-    assert!(limit.set_rate(Rate::new(1, 1_000 * SECOND)).is_ok());
+    assert!(limit.change_rate(Rate::new(1, 1_000 * SECOND)).is_ok());
 }
 
 #[test]
@@ -312,8 +312,7 @@ fn a_limit_explains_itself() {
     clock.advance(ms(100));
     assert_eq!(
         limit.explain(),
-        "per-client grants 50/s by token_bucket: 5 of 20 left, all of them in 300.0ms; 1 calls \
-         refused"
+        "per-client grants 50/s by token_bucket: 5 of 20 left, all of them in 300.0ms; 1 call refused"
     );
 }
 
@@ -329,7 +328,7 @@ fn a_clock_that_steps_back_mints_nothing_and_the_end_of_time_is_no_panic() {
     assert_eq!(admitted(&limit, 1), 0);
     clock.set(Tick::MAX);
     assert!(admitted(&limit, 10) <= 3);
-    limit.set_rate(Rate::per_second(20)).expect("a good rate");
+    limit.change_rate(Rate::per_second(20)).expect("a good rate");
     let _ = limit.explain();
 }
 

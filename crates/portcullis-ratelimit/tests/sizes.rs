@@ -125,7 +125,7 @@ fn a_call_allocates_nothing_and_reads_the_clock_once_at_most() {
         let keys = [0, 1].map(key);
         let keyed = || drop(limits.try_acquire(&keys[0]));
         assert_eq!(cost(&clock, keyed), (0, 1_000), "{algorithm:?}");
-        let _ = limits.try_acquire_n(Some(&keys[1]), limits.quota(&keys[1]).remaining());
+        let _ = limits.try_acquire_n(&keys[1], limits.quota(&keys[1]).remaining());
         let refused = || drop(limits.try_acquire(&keys[1]));
         assert_eq!(cost(&clock, refused), (0, 1_000), "{algorithm:?}");
     }

@@ -144,11 +144,11 @@ async fn so_many_may_wait_and_no_more() {
     for key in 0..3 {
         let _ = limits.try_acquire(&key).expect("it begins full");
     }
-    let (one, two) = (limits.acquire(Some(&0), 1), limits.acquire(Some(&1), 1));
-    let third = limits.acquire(Some(&2), 1).await.expect_err("two wait already");
+    let (one, two) = (limits.acquire(&0, 1), limits.acquire(&1, 1));
+    let third = limits.acquire(&2, 1).await.expect_err("two wait already");
     assert_eq!(third.retry_after(), Some(ms(100)));
     drop(one);
-    assert!(limits.acquire(Some(&2), 1).await.is_ok());
+    assert!(limits.acquire(&2, 1).await.is_ok());
     assert!(two.await.is_ok());
     assert_eq!(limits.snapshot().waiters, 0);
 }
@@ -177,7 +177,7 @@ async fn a_faster_rate_and_a_token_given_back_shorten_the_wait() {
 
     let turn = tokio::spawn(limit.acquire(1));
     tokio::task::yield_now().await;
-    limit.set_rate(Rate::per_second(100)).expect("a good rate");
+    limit.change_rate(Rate::per_second(100)).expect("a good rate");
     assert!(turn.await.expect("no panic").is_ok());
     assert_eq!(clock.now().since(start), ms(10));
 }
@@ -190,7 +190,7 @@ async fn nobody_waits_longer_than_he_may() {
     let start = clock.now();
     let line: Vec<_> = (0..3).map(|_| tokio::spawn(limit.acquire(1))).collect();
     tokio::task::yield_now().await;
-    limit.set_rate(Rate::new(1, Duration::from_secs(60))).expect("a good rate");
+    limit.change_rate(Rate::new(1, Duration::from_secs(60))).expect("a good rate");
     for turn in line {
         assert!(turn.await.expect("no panic").is_err());
     }

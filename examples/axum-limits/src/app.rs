@@ -25,8 +25,8 @@ pub(crate) fn app() -> Result<Router, BoxError> {
     let shop = RateLimitLayer::new(SHOP).keyed(key::extension(MatchedPath::as_str));
     // One per tenant, and a larger one for the tenant who pays for it.
     let reports = RateLimitLayer::new(REPORTS).keyed(key::header("x-tenant"));
-    let tenants = reports.limits().clone();
-    tenants.set_override(KeyText::new("gold").ok_or("a short name")?, REPORTS_OF_GOLD)?;
+    let tenants = reports.handle();
+    tenants.override_for(&KeyText::new("gold").ok_or("a short name")?, REPORTS_OF_GOLD)?;
     // One per client, whose address the proxies on this machine are trusted to tell.
     let proxies = TrustedProxy::cidrs(["127.0.0.0/8"])?;
     let peer = key::peer_ip(|info: &ConnectInfo<SocketAddr>| Some(info.0));
@@ -49,15 +49,15 @@ pub(crate) fn app() -> Result<Router, BoxError> {
 fn admin(tenants: RateLimiters<KeyText>, outbox: RateLimiter) -> Router {
     let asked = outbox.clone();
     // A rate that is none, or does not fit the rest, is refused, and nothing is changed.
-    let set_rate = async move |Path(per_hour): Path<u32>| {
+    let change_rate = async move |Path(per_hour): Path<u32>| {
         let rate = Rate::checked(per_hour, Duration::from_secs(3_600));
         let rate = rate.ok_or_else(|| bad_request(&"that is no rate"))?;
-        outbox.set_rate(rate).map_err(|errors| bad_request(&errors))
+        outbox.change_rate(rate).map_err(|errors| bad_request(&errors))
     };
     Router::new()
         .route("/reports", get(async move || tenants.explain()))
         .route("/mails", get(async move || asked.explain()))
-        .route("/mails/per-hour/{calls}", post(set_rate))
+        .route("/mails/per-hour/{calls}", post(change_rate))
 }
 
 fn bad_request(problem: &impl ToString) -> (StatusCode, String) {

@@ -34,7 +34,7 @@ async fn run() -> Result<Vec<String>, BoxError> {
 
     // A server with a limit for each address: whoever is refused gets an ordinary status.
     let limit = RateLimitLayer::new(PER_CLIENT).keyed(key::peer_ip(TcpConnectInfo::remote_addr));
-    let limits = limit.limits().clone();
+    let limits = limit.handle();
     let host = Host::default();
     let (incoming, channel) = loopback().await?;
     let greeter = Server::builder().layer(limit).add_service(GreeterServer::new(host.clone()));

@@ -68,8 +68,8 @@ fn rate(r: &mut ConfigReader<'_>, field: &'static str) -> Option<Rate> {
 fn adjust(r: &mut ConfigReader<'_>, by_default: bool) -> Option<Adjust> {
     let wanted = r.flag("adjust").unwrap_or(by_default);
     let mut adjust = Adjust::new();
-    adjust.min_rate = rate(r, "min_rate").unwrap_or(adjust.min_rate);
-    adjust.max_rate = rate(r, "max_rate").unwrap_or(adjust.max_rate);
+    adjust.min_rate = rate(r, "min_rate");
+    adjust.max_rate = rate(r, "max_rate");
     if let Some(scale) = r.factor("scale", Adjust::MIN_SCALE, Adjust::MAX_SCALE) {
         adjust = adjust.scale(scale);
     }

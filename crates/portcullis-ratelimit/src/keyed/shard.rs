@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -225,20 +226,20 @@ impl<K: Clone + Eq + Hash> Shard<K> {
     pub(super) fn own(
         &mut self,
         hash: u64,
-        key: K,
+        key: &K,
         config: Option<RateLimit>,
         now: Tick,
     ) -> Option<Waker> {
         let index = self.places.get(&hash).copied();
-        let index = index.filter(|&at| self.entries[at as usize].key.as_ref() == Some(&key));
-        let before = index.map(|at| *self.force_of(&self.entries[at as usize]));
+        let index = index.filter(|&at| self.entries[at as usize].key.as_ref() == Some(key));
+        let before = index.map(|at| self.force_of(&self.entries[at as usize]).clone());
         match config {
             Some(config) => self.own.insert(key.clone(), Box::new(own(config, now))),
-            None => self.own.remove(&key),
+            None => self.own.remove(key),
         };
         let (index, before) = (index?, before?);
-        self.entries[index as usize].has_own = self.own.contains_key(&key);
-        let after = *self.force_of(&self.entries[index as usize]);
+        self.entries[index as usize].has_own = self.own.contains_key(key);
+        let after = self.force_of(&self.entries[index as usize]).clone();
         let seat = &mut self.entries[index as usize].seat;
         seat.go_over(&before, &after, now);
         seat.stir()
@@ -285,7 +286,7 @@ impl<K: Clone + Eq + Hash> Shard<K> {
 /// What is in force for a key with a limit of its own.
 fn own(config: RateLimit, now: Tick) -> InForce {
     let terms = Terms::new(config.rate, config.rate, config.burst, config.window, now);
-    InForce { terms, config, era: 0, version: 0 }
+    InForce { terms, config: Arc::new(config), era: 0, version: 0 }
 }
 
 /// Hands through what is a hash already, seeded at random.

@@ -50,6 +50,11 @@ impl State {
         self.take(new, now, taken);
     }
 
+    /// Whether the burst is its capacity.
+    pub(crate) const fn has_burst(&self) -> bool {
+        !matches!(self, Self::FixedWindow(_) | Self::SlidingLog(_) | Self::SlidingCounter(_))
+    }
+
     /// Sees to it that this many calls fit into the bucket beside what it holds.
     pub(crate) fn hold_back(&mut self, terms: &Terms, now: Tick, calls: u32) {
         if let Self::TokenBucket(bucket) = self {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use breaker_core::Quota;
+use breaker_core::{Name, Quota};
 
 use super::leases::Place;
 use super::shared::Shared;
@@ -58,6 +58,10 @@ impl Share {
             Source::Lease { at, .. } => self.shared.quota_at(at),
             Source::Store | Source::Own { .. } | Source::Overflow { .. } | Source::Nothing => None,
         }
+    }
+
+    pub(super) fn name(&self) -> Name {
+        self.shared.config.name
     }
 
     /// Gives the cost back, for a call that was not made: to the lease that it was taken from, if

@@ -44,7 +44,7 @@ fn each_key_has_its_limit_and_requests_without_one_share_theirs() {
     }
     let codes = [(); 4].map(|()| call(&mut service, request()).status().as_u16());
     assert_eq!(codes, [200, 200, 200, 429]);
-    assert_eq!(layer.limits().len(), 2);
+    assert_eq!(layer.handle().len(), 2);
 }
 
 // S-RATE-10

@@ -1,0 +1,153 @@
+//! A shared quota as a layer: [`SharedKey`].
+
+use std::fmt::{self, Display, Write as _};
+
+use breaker_core::{Key, Name, Outcome, Quota};
+use portcullis_http::{AsRefused, Auto, HttpOrGrpc};
+
+use super::{Acquire, RedisLimiter, Share};
+use crate::grant::Admission;
+use crate::layer::RateLimitLayer;
+use crate::limits::{Handled, Lines};
+use crate::wait::RateLimitWaitLayer;
+
+/// One quota per key, shared with other processes; requests without a key share one.
+#[derive(Clone)]
+pub struct SharedKey<F> {
+    key: F,
+    limiter: RedisLimiter,
+}
+
+/// One quota for all requests, shared with other processes.
+#[derive(Clone, Debug)]
+pub struct SharedByAll(RedisLimiter);
+
+impl RateLimitWaitLayer<HttpOrGrpc, Auto, SharedByAll, AsRefused> {
+    /// One quota for all requests, shared with other processes, with the answers of
+    /// [`RateLimitLayer::new`].
+    ///
+    /// A request that the local lease does not cover waits for the store, until the deadline of the
+    /// limit at the latest.
+    pub fn shared(limiter: RedisLimiter) -> Self {
+        Self::new(RateLimitLayer::over(SharedByAll(limiter)))
+    }
+}
+
+impl<C, R, A> RateLimitWaitLayer<C, R, SharedByAll, A> {
+    /// One quota per key of the request. Keys are shared by their text: keys of
+    /// [`portcullis_http::key`] that are longer than 64 bytes end in a digest that differs from
+    /// process to process, so take a closure of your own for such.
+    pub fn keyed<F>(self, key: F) -> RateLimitWaitLayer<C, R, SharedKey<F>, A>
+    where
+        F: Key<http::Request<()>>,
+    {
+        self.keyed_by(key)
+    }
+
+    /// One quota per key that `key` picks from the request, with the request's type written out:
+    /// `|request: &Request<Body>| ..`.
+    pub fn keyed_fn<F, Req, K>(self, key: F) -> RateLimitWaitLayer<C, R, SharedKey<F>, A>
+    where
+        F: Fn(&Req) -> Option<K>,
+        K: Display,
+    {
+        self.keyed_by(key)
+    }
+
+    fn keyed_by<F>(self, key: F) -> RateLimitWaitLayer<C, R, SharedKey<F>, A> {
+        self.with_limits(|SharedByAll(limiter)| SharedKey { key, limiter })
+    }
+}
+
+impl<Req> Lines<Req> for SharedByAll {
+    type Grant = Share;
+    type Acquire = Acquire;
+
+    fn acquire(&self, _: &Req, cost: u32) -> Acquire {
+        self.0.acquire("", cost)
+    }
+}
+
+impl Handled for SharedByAll {
+    type Handle = RedisLimiter;
+
+    fn handle(&self) -> RedisLimiter {
+        self.0.clone()
+    }
+}
+
+impl<Req, F: Key<Req>> Lines<Req> for SharedKey<F> {
+    type Grant = Share;
+    type Acquire = Acquire;
+
+    fn acquire(&self, request: &Req, cost: u32) -> Acquire {
+        match self.key.key(request) {
+            // Behind a letter, so that no key equals the one of those without.
+            Some(key) => with_text(&key, |text| self.limiter.acquire(text, cost)),
+            None => self.limiter.acquire("", cost),
+        }
+    }
+}
+
+impl<F> Handled for SharedKey<F> {
+    type Handle = RedisLimiter;
+
+    fn handle(&self) -> RedisLimiter {
+        self.limiter.clone()
+    }
+}
+
+/// Hands on the text of a key with a letter before it; a short one takes no allocation.
+fn with_text<T>(key: &impl Display, hand_on: impl FnOnce(&str) -> T) -> T {
+    let mut short = Short { bytes: [0; 96], len: 0 };
+    if write!(short, "k{key}").is_ok() {
+        if let Ok(text) = std::str::from_utf8(&short.bytes[..short.len]) {
+            return hand_on(text);
+        }
+    }
+    hand_on(&format!("k{key}"))
+}
+
+/// A text that is kept in place.
+struct Short {
+    bytes: [u8; 96],
+    len: usize,
+}
+
+impl fmt::Write for Short {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.len + text.len();
+        let Some(room) = self.bytes.get_mut(self.len..end) else { return Err(fmt::Error) };
+        room.copy_from_slice(text.as_bytes());
+        self.len = end;
+        Ok(())
+    }
+}
+
+/// Without the key, so that a closure is no hindrance.
+impl<F> fmt::Debug for SharedKey<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedKey").field("limiter", &self.limiter).finish_non_exhaustive()
+    }
+}
+
+impl Admission for Share {
+    fn give_back(self) {
+        Self::give_back(self);
+    }
+
+    /// A quota that is shared stays as it is.
+    fn record(self, _: Outcome) {}
+
+    fn wants_outcome(&self) -> bool {
+        false
+    }
+
+    fn quota(&self) -> Option<(Name, Quota)> {
+        Some((self.name(), Self::quota(self)?))
+    }
+
+    fn watch<T>(&self, part: impl FnOnce() -> T) -> T {
+        part()
+    }
+}
