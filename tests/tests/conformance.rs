@@ -164,8 +164,14 @@ fn the_directory_in_the_environment_is_run_too() {
 
 /// All our cases that pass, copied ones and our own.
 fn passing() -> impl Iterator<Item = Value> {
-    let files =
-        ["circuit-breaker", "window", "outlier-and-accrual", "ours/variants", "ours/format"];
+    let files = [
+        "circuit-breaker",
+        "window",
+        "outlier-and-accrual",
+        "rate-limit",
+        "ours/variants",
+        "ours/format",
+    ];
     let passes = |case: &Value| matches!(judge(case), Verdict::Pass | Verdict::SameResult);
     files.into_iter().flat_map(cases).filter(passes)
 }
