@@ -80,6 +80,11 @@ impl Grant {
 
     /// Undoes the admission: as if the call had not come.
     pub fn give_back(self) {
+        self.undo();
+    }
+
+    /// The same, where the quota is still asked for. Once only.
+    pub(crate) fn undo(&self) {
         self.home.give_back(self.place, self.taken, self.cost);
     }
 
