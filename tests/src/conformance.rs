@@ -5,6 +5,7 @@
 
 mod accrual;
 mod answer;
+mod bucket;
 mod case;
 mod circuit;
 mod circuits;

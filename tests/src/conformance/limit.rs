@@ -5,11 +5,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use breaker_core::{Clock as _, ManualClock, Quota, Rejected, Tick};
-use portcullis::{Acquire, Grant, RateLimit, RateLimiter, RateLimiters};
+use breaker_core::{Clock as _, ManualClock, Rejected, Tick};
+use portcullis::{Acquire, Grant, RateLimit};
 use tokio::runtime::{Builder, Runtime};
 
 use super::answer::{Answer, Seen};
+use super::bucket::Bucket;
 use super::verdict::Mismatch;
 
 /// One limit under a clock of its own.
@@ -28,11 +29,6 @@ pub(super) struct Limit {
     step: Step,
     /// Nobody waits for its timers: it is there for those who sleep.
     runtime: Runtime,
-}
-
-enum Bucket {
-    Single(RateLimiter),
-    Keyed(RateLimiters<String>),
 }
 
 /// Somebody who waits.
@@ -60,11 +56,7 @@ impl Limit {
         let clock = ManualClock::new();
         let runtime = Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(|error| Mismatch::new("a runtime", error.to_string()))?;
-        let bucket = if keyed {
-            Bucket::Keyed(RateLimiters::with_clock(config, clock.clone()))
-        } else {
-            Bucket::Single(RateLimiter::with_clock(config, clock.clone()))
-        };
+        let bucket = Bucket::new(config, keyed, &clock);
         Ok(Self {
             clock,
             bucket,
@@ -208,10 +200,7 @@ impl Limit {
     }
 
     pub(super) fn config(&self) -> RateLimit {
-        match &self.bucket {
-            Bucket::Single(limit) => limit.config(),
-            Bucket::Keyed(limits) => limits.config(),
-        }
+        self.bucket.config()
     }
 
     pub(super) fn reconfigure(&mut self, config: RateLimit) -> Result<(), Mismatch> {
@@ -219,11 +208,7 @@ impl Limit {
         if config == old {
             return Ok(());
         }
-        let changed = match &self.bucket {
-            Bucket::Single(limit) => limit.reconfigure(config),
-            Bucket::Keyed(limits) => limits.reconfigure(config),
-        };
-        changed.map_err(|errors| Mismatch::new("a sound config", errors.to_string()))?;
+        self.bucket.reconfigure(config)?;
         // A longest wait is for those who come.
         self.upset |= config.max_wait(Duration::ZERO) != old.max_wait(Duration::ZERO);
         self.look(self.clock.now())
@@ -270,30 +255,6 @@ impl Limit {
             }
             other => return Err(Mismatch::unknown("expectation", other)),
         })
-    }
-}
-
-impl Bucket {
-    fn try_acquire(&self, key: Option<&String>, cost: u32) -> Result<Grant, Rejected> {
-        match self {
-            Self::Single(limit) => limit.try_acquire_n(cost),
-            Self::Keyed(limits) => limits.try_acquire_n(key, cost),
-        }
-    }
-
-    fn acquire(&self, key: Option<&String>, cost: u32) -> Acquire {
-        match self {
-            Self::Single(limit) => limit.acquire(cost),
-            Self::Keyed(limits) => limits.acquire(key, cost),
-        }
-    }
-
-    fn quota(&self, key: Option<&String>) -> Quota {
-        match (self, key) {
-            (Self::Single(limit), _) => limit.quota(),
-            (Self::Keyed(limits), Some(key)) => limits.quota(key),
-            (Self::Keyed(limits), None) => limits.snapshot().quota,
-        }
     }
 }
 
