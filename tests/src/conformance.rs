@@ -5,6 +5,7 @@
 
 mod accrual;
 mod answer;
+mod bucket;
 mod case;
 mod circuit;
 mod circuits;
@@ -14,7 +15,10 @@ mod decide;
 mod fields;
 mod force;
 mod generator;
+mod limit;
+mod limits;
 mod outcome;
+mod quota;
 mod recovery;
 mod suite;
 mod verdict;

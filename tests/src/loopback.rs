@@ -1,7 +1,7 @@
 //! A server's address on this machine, and a client that makes a connection for each request.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -35,13 +35,46 @@ pub fn nobody() -> io::Result<(TcpSocket, SocketAddr)> {
 /// # Errors
 /// When there is no answer, or none that is HTTP.
 pub async fn ask(server: SocketAddr, request: &Request<()>) -> io::Result<Response<String>> {
+    answer(send(TcpStream::connect(server).await?, request).await?).await
+}
+
+/// [`ask`], from this address of the machine.
+///
+/// # Errors
+/// As [`ask`], and when the address is none of the machine's.
+pub async fn ask_from(
+    client: IpAddr,
+    server: SocketAddr,
+    request: &Request<()>,
+) -> io::Result<Response<String>> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::new(client, 0))?;
+    answer(send(socket.connect(server).await?, request).await?).await
+}
+
+/// Asks on a connection of its own, and does not wait: dropped, the client has gone away.
+///
+/// # Errors
+/// When there is no connection.
+pub async fn ask_and_hold(server: SocketAddr, request: &Request<()>) -> io::Result<TcpStream> {
+    send(TcpStream::connect(server).await?, request).await
+}
+
+async fn send(mut connection: TcpStream, request: &Request<()>) -> io::Result<TcpStream> {
     let mut head = format!("{} {} HTTP/1.1\r\n", request.method(), request.uri());
     for (name, value) in request.headers() {
         head.push_str(&format!("{name}: {}\r\n", value.to_str().map_err(io::Error::other)?));
     }
     head.push_str("host: localhost\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
-    let mut connection = TcpStream::connect(server).await?;
     connection.write_all(head.as_bytes()).await?;
+    Ok(connection)
+}
+
+/// What comes on this connection until it is closed.
+///
+/// # Errors
+/// As [`ask`].
+pub async fn answer(mut connection: TcpStream) -> io::Result<Response<String>> {
     let mut answer = String::new();
     connection.read_to_string(&mut answer).await?;
     parse(&answer).ok_or_else(|| io::Error::other(format!("not an answer: {answer:?}")))

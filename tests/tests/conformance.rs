@@ -98,19 +98,32 @@ fn a_case_that_cannot_be_understood_fails_and_says_why() {
         ("/config/failure_rate_threshold", json!(0), "failure_rate"),
         ("/config/open_ms", json!(0), "open period"),
     ];
-    for (place, value, why) in broken {
-        let mut case = sound.clone();
-        match case.pointer_mut(place) {
-            Some(field) => *field = value,
-            None => {
-                let (parent, key) = place.rsplit_once('/').expect("a path");
-                case.pointer_mut(parent).expect("a place")[key] = value;
-            }
-        }
-        assert_fails(&case, why);
-    }
+    assert_all_fail(&sound, &broken);
     assert_fails(&json!([]), "id");
     assert_fails(&json!({"id": "X", "component": "circuit_breaker"}), "no such field");
+}
+
+#[test]
+fn a_limit_that_cannot_be_understood_fails_and_says_why() {
+    let sound = copied("RL-001");
+    let broken = [
+        ("/config/rate_per_s", json!(0), "a rate"),
+        ("/config/burst", json!(0), "a burst"),
+        ("/config/burst", json!(null), "`burst`"),
+        ("/config/max_keys", json!(7), "where there are keys"),
+        ("/config/max_wait_ms", json!(3_600_001), "an hour"),
+        ("/config/algorithm", json!("luck"), "luck"),
+        ("/config/algorithm", json!("warm_up_token_bucket"), "not offered"),
+        ("/steps/0/op", json!("derive"), "derive"),
+        ("/steps/0/op", json!("cancel"), "`id`"),
+        ("/steps/0", json!({"at_ms": 0, "op": "cancel", "id": "x"}), "`x`"),
+        ("/steps/0", json!({"at_ms": 0, "op": "set_limit"}), "`permits`"),
+        ("/expect/0", json!({"step": 0, "wait_ms": 0}), "a reservation"),
+    ];
+    assert_all_fail(&sound, &broken);
+    let mut other = copied("RL-010");
+    other["config"]["max_burst"] = json!(5);
+    assert_fails(&other, "a limit of 6");
 }
 
 #[test]
@@ -164,15 +177,21 @@ fn the_directory_in_the_environment_is_run_too() {
 
 /// All our cases that pass, copied ones and our own.
 fn passing() -> impl Iterator<Item = Value> {
-    let files =
-        ["circuit-breaker", "window", "outlier-and-accrual", "ours/variants", "ours/format"];
+    let files = [
+        "circuit-breaker",
+        "window",
+        "outlier-and-accrual",
+        "rate-limit",
+        "ours/variants",
+        "ours/format",
+    ];
     let passes = |case: &Value| matches!(judge(case), Verdict::Pass | Verdict::SameResult);
     files.into_iter().flat_map(cases).filter(passes)
 }
 
 fn copied(id: &str) -> Value {
-    let found = cases("circuit-breaker").into_iter().find(|case| case["id"] == id);
-    found.expect("a copied case")
+    let all = ["circuit-breaker", "rate-limit"].into_iter().flat_map(cases);
+    all.into_iter().find(|case| case["id"] == id).expect("a copied case")
 }
 
 fn cases(file: &str) -> Vec<Value> {
@@ -188,6 +207,20 @@ fn other_than(value: &Value) -> Value {
         Value::String(word) if word == "closed" => json!("open"),
         Value::String(_) => json!("closed"),
         Value::Null | Value::Object(_) => json!(1),
+    }
+}
+
+fn assert_all_fail(sound: &Value, broken: &[(&str, Value, &str)]) {
+    for (place, value, why) in broken {
+        let mut case = sound.clone();
+        match case.pointer_mut(place) {
+            Some(field) => *field = value.clone(),
+            None => {
+                let (parent, key) = place.rsplit_once('/').expect("a path");
+                case.pointer_mut(parent).expect("a place")[key] = value.clone();
+            }
+        }
+        assert_fails(&case, why);
     }
 }
 

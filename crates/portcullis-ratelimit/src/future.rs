@@ -79,15 +79,18 @@ where
     A: Announce<Res>,
     G: Admission,
 {
+    // A refusal of a layer further in: the call was not made. What is told of the quota is told
+    // after that.
+    let was_made = !classify.is_refusal(result.as_ref());
+    if !was_made {
+        grant.undo();
+    }
     if announce.wants_admitted() {
         if let (Ok(response), Some((name, quota))) = (result.as_mut(), grant.quota()) {
             announce.admitted(response, &name, &quota);
         }
     }
-    // A refusal of a layer further in: the call was not made.
-    if classify.is_refusal(result.as_ref()) {
-        grant.give_back();
-    } else if grant.wants_outcome() {
+    if was_made && grant.wants_outcome() {
         let outcome = classify.classify(result.as_ref());
         grant.record(outcome);
     }

@@ -27,8 +27,8 @@ pub struct Grant {
 
 /// What holds an admission, in the future of its call.
 pub trait Admission {
-    /// Undoes the admission: the call was not made.
-    fn give_back(self);
+    /// Undoes the admission, once: the call was not made.
+    fn undo(&self);
 
     /// Says how the call ended.
     fn record(self, outcome: Outcome);
@@ -44,8 +44,8 @@ pub trait Admission {
 }
 
 impl Admission for Grant {
-    fn give_back(self) {
-        Self::give_back(self);
+    fn undo(&self) {
+        Self::undo(self);
     }
 
     fn record(self, outcome: Outcome) {
@@ -137,6 +137,11 @@ impl Grant {
 
     /// Undoes the admission: as if the call had not come.
     pub fn give_back(self) {
+        self.undo();
+    }
+
+    /// The same, where the quota is still asked for. Once only.
+    pub(crate) fn undo(&self) {
         self.home.give_back(self.place(), self.taken, self.cost);
     }
 

@@ -67,8 +67,9 @@ impl Accrual {
 }
 
 impl Subject for Accrual {
-    fn begin(&mut self, at: Duration) {
+    fn begin(&mut self, at: Duration) -> Result<(), Mismatch> {
         self.clock.set(Tick::ZERO.after(at));
+        Ok(())
     }
 
     fn act(&mut self, op: &str, _: &mut Fields<'_>) -> Result<(), Mismatch> {

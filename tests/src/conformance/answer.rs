@@ -12,7 +12,7 @@ use super::fields::show;
 use super::verdict::Mismatch;
 
 /// Something that a case can expect.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Seen {
     State(State),
     Flag(bool),

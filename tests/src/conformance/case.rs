@@ -107,6 +107,18 @@ impl<'v> Manner<'v> {
         let without = clause.split_once("without").map_or("", |(_, without)| without);
         words(without).any(|word| word == key)
     }
+
+    /// The token bucket that `ours` names in the place of another limiter, as in "a token bucket
+    /// with rate 10/s and burst 1": how many per second, and how many at once.
+    pub(crate) fn bucket(self) -> Option<(f64, u32)> {
+        let Self::SameResult { ours, .. } = self else { return None };
+        let after = |name: &str| {
+            let mut said = ours.split_whitespace().skip_while(|word| *word != name).skip(1);
+            said.next().map(|word| word.trim_end_matches(['.', ',', ';', ':']))
+        };
+        let rate = after("rate")?.strip_suffix("/s")?.parse().ok()?;
+        Some((rate, after("burst")?.parse().ok()?))
+    }
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {

@@ -148,11 +148,12 @@ impl Circuits {
 }
 
 impl Subject for Circuits {
-    fn begin(&mut self, at: Duration) {
+    fn begin(&mut self, at: Duration) -> Result<(), Mismatch> {
         self.clock.set(Tick::ZERO.after(at.saturating_add(self.waited)));
         self.answers.clear();
         self.attempts.clear();
         self.decision = None;
+        Ok(())
     }
 
     fn act(&mut self, op: &str, fields: &mut Fields<'_>) -> Result<(), Mismatch> {

@@ -9,17 +9,20 @@ use super::answer::{Seen, compare};
 use super::case::{Case, Manner};
 use super::circuits::Circuits;
 use super::fields::Fields;
+use super::limits::Limits;
 use super::verdict::{Mismatch, Verdict};
 use super::window::SlidingWindow;
 
 /// The components that exist.
-const COMPONENTS: [&str; 7] = [
+const COMPONENTS: [&str; 9] = [
     "break_duration",
     "break_duration_generator",
     "breaker_composition",
     "breaker_trip_decision",
     "circuit_breaker",
+    "client_rate_adaptation",
     "failure_accrual",
+    "rate_limiter",
     "sliding_window",
 ];
 
@@ -29,13 +32,18 @@ const MOST_REPETITIONS: u64 = 10_000_000;
 /// What a case is about.
 pub(crate) trait Subject {
     /// A step begins, at this time.
-    fn begin(&mut self, at: Duration);
+    fn begin(&mut self, at: Duration) -> Result<(), Mismatch>;
 
     /// Does one repetition of a step's operation.
     fn act(&mut self, op: &str, fields: &mut Fields<'_>) -> Result<(), Mismatch>;
 
     /// What holds now under this name.
     fn seen(&mut self, key: &str) -> Result<Seen, Mismatch>;
+
+    /// The last step has been compared: what is still under way comes to its end.
+    fn end(&mut self) -> Result<(), Mismatch> {
+        Ok(())
+    }
 }
 
 pub(crate) fn exists(component: &str) -> bool {
@@ -69,13 +77,14 @@ fn run(case: &Case<'_>, manner: Manner<'_>) -> Result<(), Mismatch> {
     if compared == 0 {
         return Err(Mismatch::new("an expectation", "none"));
     }
-    Ok(())
+    subject.end()
 }
 
 fn build(case: &Case<'_>, manner: Manner<'_>) -> Result<Box<dyn Subject>, Mismatch> {
     Ok(match case.component {
         "sliding_window" => Box::new(SlidingWindow::build(case.config, manner)?),
         "failure_accrual" => Box::new(Accrual::build(case.config, manner)?),
+        "rate_limiter" | "client_rate_adaptation" => Box::new(Limits::build(case.config, manner)?),
         component => Box::new(Circuits::build(component, case.config, manner)?),
     })
 }
@@ -83,7 +92,7 @@ fn build(case: &Case<'_>, manner: Manner<'_>) -> Result<Box<dyn Subject>, Mismat
 /// Takes one step, with all its repetitions.
 fn take(subject: &mut dyn Subject, step: &Map<String, Value>) -> Result<(), Mismatch> {
     let mut fields = Fields::new("the step", step);
-    let at = fields.millis("at_ms");
+    let at = fields.time("at_ms", "at_ns");
     let op = fields.text("op");
     let at = fields.needed("at_ms", at)?;
     let op = fields.needed("op", op)?;
@@ -91,12 +100,13 @@ fn take(subject: &mut dyn Subject, step: &Map<String, Value>) -> Result<(), Mism
     if !(1..=MOST_REPETITIONS).contains(&repeat) {
         return Err(Mismatch::new("1..=10000000 repetitions", repeat.to_string()));
     }
-    subject.begin(at);
+    subject.begin(at)?;
     for _ in 0..repeat {
         let mut fields = Fields::new("the step", step);
-        for common in ["at_ms", "op", "repeat"] {
+        for common in ["at_ms", "at_ns", "op", "repeat"] {
             fields.take(common);
         }
+        fields.text("note")?;
         subject.act(op, &mut fields)?;
         fields.finish()?;
     }

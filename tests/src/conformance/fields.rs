@@ -63,6 +63,20 @@ impl<'v> Fields<'v> {
         self.read_as(key, "milliseconds", as_millis)
     }
 
+    pub(crate) fn nanos(&mut self, key: &'static str) -> Result<Option<Duration>, Mismatch> {
+        Ok(self.count(key)?.map(Duration::from_nanos))
+    }
+
+    /// A time in milliseconds, or exactly under the other name.
+    pub(crate) fn time(
+        &mut self,
+        millis: &'static str,
+        nanos: &'static str,
+    ) -> Result<Option<Duration>, Mismatch> {
+        let coarse = self.millis(millis)?;
+        Ok(self.nanos(nanos)?.or(coarse))
+    }
+
     pub(crate) fn all_millis(
         &mut self,
         key: &'static str,

@@ -100,8 +100,9 @@ impl SlidingWindow {
 }
 
 impl Subject for SlidingWindow {
-    fn begin(&mut self, at: Duration) {
+    fn begin(&mut self, at: Duration) -> Result<(), Mismatch> {
         self.clock.set(Tick::ZERO.after(at));
+        Ok(())
     }
 
     fn act(&mut self, op: &str, fields: &mut Fields<'_>) -> Result<(), Mismatch> {

@@ -132,8 +132,8 @@ impl<F> fmt::Debug for SharedKey<F> {
 }
 
 impl Admission for Share {
-    fn give_back(self) {
-        Self::give_back(self);
+    fn undo(&self) {
+        Self::undo(self);
     }
 
     /// A quota that is shared stays as it is.

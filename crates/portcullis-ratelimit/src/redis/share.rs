@@ -67,6 +67,11 @@ impl Share {
     /// Gives the cost back, for a call that was not made: to the lease that it was taken from, if
     /// that is still in force. Else it is lost.
     pub fn give_back(self) {
+        self.undo();
+    }
+
+    /// The same, where the quota is still asked for. Once only.
+    pub(super) fn undo(&self) {
         self.shared.give_back(self.cost, self.source);
     }
 }
