@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use crate::script::Script;
 use crate::upstream::Upstream;
 
 /// Requests per second that each shop is sent, on average.
 const RATE: f64 = 240.0;
 /// Of 100 requests, how many take which route.
 const MIX: [(Route, u64); 4] = [(Route::A, 30), (Route::B, 40), (Route::C, 15), (Route::Home, 15)];
+
+/// Exports per second that the greedy caller sends in a flood: ten times its share of the rest.
+const FLOOD: f64 = 120.0;
 
 /// A route of the shop.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -16,7 +20,13 @@ pub(crate) enum Route {
     B,
     C,
     Home,
+    /// A list of things that B has to be asked for one by one. It is asked for in floods only.
+    Export,
 }
+
+/// Who sends requests: one of twenty, who all send as many but for floods.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Caller(usize);
 
 /// A request that is to be sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,6 +34,7 @@ pub(crate) struct Arrival {
     /// When, counted from the start of the run.
     pub(crate) at: Duration,
     pub(crate) route: Route,
+    pub(crate) caller: Caller,
 }
 
 /// The generator `splitmix64`: small, well mixed, and the same on every machine.
@@ -32,7 +43,7 @@ struct SplitMix(u64);
 
 impl Route {
     /// All routes.
-    pub(crate) const ALL: [Self; 4] = [Self::A, Self::B, Self::C, Self::Home];
+    pub(crate) const ALL: [Self; 5] = [Self::A, Self::B, Self::C, Self::Home, Self::Export];
 
     /// The path of the route.
     pub(crate) const fn path(self) -> &'static str {
@@ -41,6 +52,7 @@ impl Route {
             Self::B => "/b",
             Self::C => "/c",
             Self::Home => "/home",
+            Self::Export => "/export",
         }
     }
 
@@ -48,10 +60,36 @@ impl Route {
     pub(crate) const fn needs(self) -> Option<Upstream> {
         match self {
             Self::A => Some(Upstream::A),
-            Self::B => Some(Upstream::B),
+            Self::B | Self::Export => Some(Upstream::B),
             Self::C => Some(Upstream::C),
             Self::Home => None,
         }
+    }
+
+    /// How many calls of that upstream it takes, one after the other.
+    pub(crate) const fn calls(self) -> usize {
+        match self {
+            Self::Home => 0,
+            Self::A | Self::B | Self::C => 1,
+            Self::Export => 10,
+        }
+    }
+}
+
+impl Caller {
+    /// The one that sends the floods.
+    pub(crate) const GREEDY: Self = Self(Self::NAMES.len() - 1);
+    const NAMES: &'static str = "EFGHIJKLMNOPQRSTUVWX";
+
+    /// The caller of this name.
+    #[cfg(test)]
+    pub(crate) fn named(name: &str) -> Self {
+        Self(Self::NAMES.find(name).expect("the name of a caller"))
+    }
+
+    /// The name by which it calls itself.
+    pub(crate) fn as_str(self) -> &'static str {
+        &Self::NAMES[self.0..=self.0]
     }
 }
 
@@ -68,19 +106,51 @@ impl SplitMix {
     fn unit(&mut self) -> f64 {
         ((self.next() >> 11) + 1) as f64 / (1_u64 << 53) as f64
     }
+
+    /// The time between two arrivals of a Poisson stream.
+    fn gap(&mut self, per_second: f64) -> Duration {
+        Duration::from_secs_f64(-self.unit().ln() / per_second)
+    }
 }
 
-/// The arrivals of a run: a Poisson stream, the same for the same seed.
-pub(crate) fn draw(seed: u64, lasts: Duration) -> Vec<Arrival> {
+/// The arrivals of a run, floods among them; the same for the same seed.
+pub(crate) fn draw(seed: u64, script: &Script) -> Vec<Arrival> {
+    let mut arrivals = steady(seed, script.lasts());
+    for act in script.acts.iter().filter(|act| act.phase.floods()) {
+        arrivals.extend(flood(seed, act.from, act.heal));
+    }
+    arrivals.sort_by_key(|arrival| arrival.at);
+    arrivals
+}
+
+/// What comes all the time: a Poisson stream, of all callers in equal parts.
+fn steady(seed: u64, lasts: Duration) -> Vec<Arrival> {
     let mut random = SplitMix(seed);
     let mut arrivals = Vec::new();
     let mut at = Duration::ZERO;
     loop {
-        at += Duration::from_secs_f64(-random.unit().ln() / RATE);
+        at += random.gap(RATE);
         if at >= lasts {
             return arrivals;
         }
-        arrivals.push(Arrival { at, route: pick(random.next() % 100) });
+        let ticket = random.next();
+        let caller = Caller((ticket / 100) as usize % Caller::NAMES.len());
+        arrivals.push(Arrival { at, route: pick(ticket % 100), caller });
+    }
+}
+
+/// A flood: a Poisson stream of exports, of the greedy caller. Drawn apart, so that the rest of the
+/// run is the same with and without it.
+fn flood(seed: u64, from: Duration, to: Duration) -> Vec<Arrival> {
+    let mut random = SplitMix(!seed);
+    let mut arrivals = Vec::new();
+    let mut at = from;
+    loop {
+        at += random.gap(FLOOD);
+        if at >= to {
+            return arrivals;
+        }
+        arrivals.push(Arrival { at, route: Route::Export, caller: Caller::GREEDY });
     }
 }
 
@@ -103,8 +173,9 @@ mod tests {
 
     #[test]
     fn the_same_seed_draws_the_same_arrivals_and_another_seed_others() {
-        assert_eq!(draw(7, MINUTE), draw(7, MINUTE));
-        assert_ne!(draw(7, MINUTE), draw(8, MINUTE));
+        let script = Script::new(None, 1.0);
+        assert_eq!(draw(7, &script), draw(7, &script));
+        assert_ne!(draw(7, &script), draw(8, &script));
     }
 
     #[test]
@@ -116,7 +187,7 @@ mod tests {
 
     #[test]
     fn arrivals_are_ordered_and_keep_rate_and_mix() {
-        let arrivals = draw(1, MINUTE);
+        let arrivals = steady(1, MINUTE);
         assert!(arrivals.is_sorted_by_key(|arrival| arrival.at));
         assert!(arrivals.last().is_some_and(|last| last.at < MINUTE));
         let near = |counted: usize, share: f64| {
@@ -127,6 +198,27 @@ mod tests {
         for (route, percent) in MIX {
             let counted = arrivals.iter().filter(|arrival| arrival.route == route).count();
             assert!(near(counted, percent as f64 / 100.0), "{route:?}: {counted}");
+        }
+        for caller in (0..20).map(Caller) {
+            let counted = arrivals.iter().filter(|arrival| arrival.caller == caller).count();
+            assert!(near(counted, 0.05), "{caller:?}: {counted}");
+        }
+    }
+
+    #[test]
+    fn a_flood_is_of_the_greedy_caller_and_leaves_the_others_as_they_were() {
+        let script = Script::new(None, 1.0);
+        let act = script.acts.iter().find(|act| act.phase.floods()).expect("a flood in the script");
+        let arrivals = draw(1, &script);
+        assert!(arrivals.is_sorted_by_key(|arrival| arrival.at));
+        let (flood, rest): (Vec<_>, Vec<_>) =
+            arrivals.into_iter().partition(|arrival| arrival.route == Route::Export);
+        assert_eq!(rest, steady(1, script.lasts()));
+        let expected = FLOOD * (act.heal - act.from).as_secs_f64();
+        assert!((flood.len() as f64 - expected).abs() < 5.0 * expected.sqrt(), "{}", flood.len());
+        for arrival in flood {
+            assert_eq!(arrival.caller, Caller::GREEDY);
+            assert!(act.from <= arrival.at && arrival.at < act.heal, "{arrival:?}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::figures::Figures;
+use crate::figures::{Admitted, Figures};
 use crate::table::{percent, seconds};
 
 /// A figure of the protected shop, compared with that of the bare one.
@@ -10,10 +10,15 @@ use crate::table::{percent, seconds};
 pub(crate) enum Claim {
     /// The share of good answers exceeds that of the bare shop by this; negative: may fall short.
     Goodput { gain: f64 },
-    /// The same, for the routes that do not need the sick upstream.
+    /// The same, for the requests that the fault is not about: other routes, or other callers.
     Others { gain: f64 },
     /// At most this share of the bare shop's calls reaches the sick upstream.
     SickCalls { share: f64 },
+    /// No more of the greedy caller than its quota gets in, and no less than this share of it.
+    Quota { least: f64 },
+    /// At least this share of what the greedy caller sends is refused: by 429, each with when to
+    /// come again.
+    Refusals { share: f64 },
     /// Back to normal at most this much later than the bare shop.
     Recovery { slack: Duration },
 }
@@ -31,6 +36,13 @@ impl Claim {
                 .sick_calls
                 .zip(protected.sick_calls)
                 .is_none_or(|(bare, protected)| protected as f64 <= bare as f64 * share),
+            Self::Quota { least } => protected.greedy.is_none_or(|greedy| {
+                let Admitted { calls, quota } = greedy.admitted;
+                quota.is_some_and(|most| calls <= most && calls as f64 >= most as f64 * least)
+            }),
+            Self::Refusals { share } => protected.greedy.is_none_or(|greedy| {
+                protected.curt == 0 && greedy.refused as f64 >= greedy.requests as f64 * share
+            }),
             Self::Recovery { slack } => bare
                 .recovery
                 .zip(protected.recovery)
@@ -43,13 +55,27 @@ impl Claim {
         match *self {
             Self::Goodput { gain } => share("goodput", bare.goodput, protected.goodput, gain),
             Self::Others { gain } => {
-                share("goodput of the other routes", bare.others, protected.others, gain)
+                share("goodput of the others", bare.others, protected.others, gain)
             }
             Self::SickCalls { share } => format!(
                 "calls to the sick upstream: {}, owed at most {} x {}",
                 number(protected.sick_calls),
                 share,
                 number(bare.sick_calls),
+            ),
+            Self::Quota { least } => format!(
+                "requests of the greedy caller that got in: {} ({} of the bare shop), owed at most \
+                 its quota of {} and at least {least} x that",
+                number(protected.greedy.map(|greedy| greedy.admitted.calls)),
+                number(bare.greedy.map(|greedy| greedy.admitted.calls)),
+                number(protected.greedy.and_then(|greedy| greedy.admitted.quota)),
+            ),
+            Self::Refusals { share } => format!(
+                "requests of the greedy caller refused by 429 with Retry-After: {}, owed at least \
+                 {share} x {}; without: {}, owed none",
+                number(protected.greedy.map(|greedy| greedy.refused)),
+                number(protected.greedy.map(|greedy| greedy.requests)),
+                protected.curt,
             ),
             Self::Recovery { slack } => format!(
                 "95 % goodput again after {}, owed at most {} + {}",
@@ -66,6 +92,8 @@ impl Claim {
             Self::Goodput { .. } => "goodput",
             Self::Others { .. } => "others_goodput",
             Self::SickCalls { .. } => "sick_calls",
+            Self::Quota { .. } => "greedy_admitted",
+            Self::Refusals { .. } => "greedy_refused",
             Self::Recovery { .. } => "recovery_seconds",
         }
     }
@@ -88,7 +116,7 @@ fn none() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::figures::Recovery;
+    use crate::figures::{Greedy, Recovery};
 
     fn figures(goodput: f64, sick_calls: u64, recovery: Recovery) -> Figures {
         Figures {
@@ -129,6 +157,38 @@ mod tests {
         assert!(!claim.holds(&bare, &figures(1.0, 501, after(0))));
     }
 
+    fn flood(calls: u64, refused: u64) -> Figures {
+        let admitted = Admitted { calls, quota: Some(100) };
+        Figures {
+            greedy: Some(Greedy { requests: 1_000, refused, admitted }),
+            ..Figures::default()
+        }
+    }
+
+    #[test]
+    fn the_greedy_caller_gets_its_quota_and_not_one_request_more() {
+        let claim = Claim::Quota { least: 0.5 };
+        let bare = Figures::default();
+        for (calls, holds) in [(49, false), (50, true), (100, true), (101, false)] {
+            assert_eq!(claim.holds(&bare, &flood(calls, 0)), holds, "{calls}");
+        }
+        let mut unlimited = flood(60, 0);
+        unlimited.greedy = unlimited.greedy.map(|greedy| {
+            let admitted = Admitted { quota: None, ..greedy.admitted };
+            Greedy { admitted, ..greedy }
+        });
+        assert!(!claim.holds(&bare, &unlimited));
+    }
+
+    #[test]
+    fn one_refusal_that_does_not_say_when_to_come_again_breaks_the_claim() {
+        let claim = Claim::Refusals { share: 0.5 };
+        let bare = Figures::default();
+        assert!(claim.holds(&bare, &flood(0, 500)));
+        assert!(!claim.holds(&bare, &flood(0, 499)));
+        assert!(!claim.holds(&bare, &Figures { curt: 1, ..flood(0, 900) }));
+    }
+
     #[test]
     fn never_recovering_counts_as_the_whole_rest() {
         let claim = Claim::Recovery { slack: Duration::from_secs(1) };
@@ -144,6 +204,7 @@ mod tests {
         let nothing = Figures::default();
         assert!(Claim::Goodput { gain: 0.5 }.holds(&nothing, &nothing));
         assert!(Claim::SickCalls { share: 0.0 }.holds(&nothing, &nothing));
+        assert!(Claim::Quota { least: 1.0 }.holds(&nothing, &nothing));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::arrivals::Arrival;
+use crate::arrivals::{Arrival, Caller};
 use crate::ledger::{End, Ledger, percentile};
 use crate::script::Act;
 use crate::table::seconds;
@@ -21,29 +21,54 @@ pub(crate) struct Figures {
     pub(crate) requests: u64,
     pub(crate) good: u64,
     pub(crate) unavailable: u64,
+    pub(crate) refused: u64,
+    pub(crate) curt: u64,
     pub(crate) failed: u64,
     pub(crate) gave_up: u64,
     /// The share of requests that got a good answer in time.
     pub(crate) goodput: Option<f64>,
-    /// The same, for the routes that do not need the sick upstream.
+    /// The same, for the requests that the fault is not about: other routes, or other callers.
     pub(crate) others: Option<f64>,
     pub(crate) p50: Option<Duration>,
     pub(crate) p99: Option<Duration>,
-    /// The p99 of the routes that do not need the sick upstream.
+    /// The p99 of these.
     pub(crate) others_p99: Option<Duration>,
-    /// Calls that reached the sick upstream.
+    /// Calls that reached the upstream that the fault strikes.
     pub(crate) sick_calls: Option<u64>,
     /// Calls that the circuits refused.
     pub(crate) spared: u64,
+    /// The greedy caller, in a flood.
+    pub(crate) greedy: Option<Greedy>,
     /// From the heal to 95 % goodput.
     pub(crate) recovery: Option<Recovery>,
 }
 
-/// Calls between a shop and its upstreams while a fault lasted.
+/// What a flood was like for the one who sent it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Greedy {
+    /// Requests that it sent.
+    pub(crate) requests: u64,
+    /// How many of these were answered 429, with when to come again.
+    pub(crate) refused: u64,
+    /// What got into the shop.
+    pub(crate) admitted: Admitted,
+}
+
+/// What of a caller got into a shop.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Admitted {
+    pub(crate) calls: u64,
+    /// The most that may have got in, where there is a limit.
+    pub(crate) quota: Option<u64>,
+}
+
+/// What the worlds counted while a fault lasted: calls between a shop and its upstreams, and what
+/// the greedy caller got in.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Calls {
-    pub(crate) to_the_sick: Option<u64>,
+    pub(crate) to_the_struck: Option<u64>,
     pub(crate) spared: u64,
+    pub(crate) greedy: Option<Admitted>,
 }
 
 /// When goodput was back after a heal.
@@ -57,23 +82,25 @@ pub(crate) enum Recovery {
 impl Figures {
     /// The figures of an act in one world.
     pub(crate) fn of(ledger: &Ledger, act: &Act, side: Side, calls: Calls) -> Self {
-        let mut counts = [0; 4];
+        let mut counts = [0; End::COUNT];
         let (mut latencies, mut others) = (Vec::new(), Vec::new());
         let mut others_good = 0;
         for (arrival, end, took) in ledger.ends(side, act.from, act.heal) {
             counts[end as usize] += 1;
             latencies.push(took);
-            if act.phase.sick().is_some() && arrival.route.needs() != act.phase.sick() {
+            if act.phase.fault.is_some() && !act.phase.concerns(arrival) {
                 others.push(took);
                 others_good += u64::from(end == End::Good);
             }
         }
         let requests = latencies.len() as u64;
-        let [good, unavailable, failed, gave_up] = counts;
+        let [good, unavailable, refused, curt, failed, gave_up] = counts;
         Self {
             requests,
             good,
             unavailable,
+            refused,
+            curt,
             failed,
             gave_up,
             goodput: share(good, requests),
@@ -81,8 +108,9 @@ impl Figures {
             p50: percentile(latencies.clone(), 50),
             p99: percentile(latencies, 99),
             others_p99: percentile(others, 99),
-            sick_calls: calls.to_the_sick,
+            sick_calls: calls.to_the_struck,
             spared: calls.spared,
+            greedy: calls.greedy.map(|admitted| Greedy::of(ledger, act, side, admitted)),
             recovery: act.phase.fault.map(|_| Recovery::of(ledger, act, side)),
         }
     }
@@ -91,11 +119,23 @@ impl Figures {
 impl Calls {
     /// What was added since `before`.
     pub(crate) fn since(self, before: Self) -> Self {
-        let to_the_sick = self.to_the_sick.zip(before.to_the_sick);
+        let to_the_struck = self.to_the_struck.zip(before.to_the_struck);
         Self {
-            to_the_sick: to_the_sick.map(|(now, before)| now - before),
+            to_the_struck: to_the_struck.map(|(now, before)| now - before),
             spared: self.spared - before.spared,
+            greedy: self.greedy,
         }
+    }
+}
+
+impl Greedy {
+    fn of(ledger: &Ledger, act: &Act, side: Side, admitted: Admitted) -> Self {
+        let ends = || {
+            let ends = ledger.ends(side, act.from, act.heal);
+            ends.filter(|(arrival, ..)| arrival.caller == Caller::GREEDY)
+        };
+        let refused = ends().filter(|(_, end, _)| *end == End::Refused).count() as u64;
+        Self { requests: ends().count() as u64, refused, admitted }
     }
 }
 
@@ -156,19 +196,26 @@ mod tests {
     /// A phase in which B hangs for 10 s and rests for 4 s, with a request every 10 ms; what
     /// becomes of each is up to `end`.
     fn figures(end: impl Fn(&Arrival, &Act) -> End) -> Figures {
-        let phase: &'static Phase = &PHASES[1];
+        figures_of(&PHASES[1], end)
+    }
+
+    fn figures_of(phase: &'static Phase, end: impl Fn(&Arrival, &Act) -> End) -> Figures {
         let act = Script::new(Some(phase), 1.0).acts[1];
-        let route = |i| if i % 2 == 0 { Route::B } else { Route::Home };
-        let arrivals: Vec<_> = (0..1_800)
-            .map(|i| Arrival { at: Duration::from_millis(10 * i as u64), route: route(i) })
-            .collect();
+        let arrival = |i: u64| {
+            let route = if i.is_multiple_of(2) { Route::B } else { Route::Home };
+            let caller = if i.is_multiple_of(4) { Caller::GREEDY } else { Caller::named("E") };
+            Arrival { at: Duration::from_millis(10 * i), route, caller }
+        };
+        let arrivals: Vec<_> = (0..1_800).map(arrival).collect();
         let mut ledger = Ledger::new(arrivals.clone());
         for (i, arrival) in arrivals.iter().enumerate() {
             let took = Duration::from_millis(1 + 9 * u64::from(arrival.route == Route::B));
             let end = end(arrival, &act);
             ledger.record(&Answer { arrival: i, side: Side::Bare, end, took });
         }
-        let calls = Calls { to_the_sick: Some(7), spared: 3 };
+        let admitted = Admitted { calls: 5, quota: Some(6) };
+        let calls =
+            Calls { to_the_struck: Some(7), spared: 3, greedy: phase.floods().then_some(admitted) };
         Figures::of(&ledger, &act, Side::Bare, calls)
     }
 
@@ -184,6 +231,18 @@ mod tests {
         assert_eq!(figures.others_p99, Some(Duration::from_millis(1)));
         assert_eq!((figures.sick_calls, figures.spared), (Some(7), 3));
         assert_eq!(figures.recovery, Some(Recovery::After(Duration::ZERO)));
+    }
+
+    #[test]
+    fn in_a_flood_the_others_are_the_other_callers() {
+        let phase = PHASES.iter().find(|phase| phase.floods()).expect("a flood in the script");
+        let figures = figures_of(phase, |arrival, _| {
+            if arrival.caller == Caller::GREEDY { End::Refused } else { End::Good }
+        });
+        assert_eq!((figures.requests, figures.good, figures.refused), (700, 525, 175));
+        assert_eq!((figures.goodput, figures.others), (Some(0.75), Some(1.0)));
+        let admitted = Admitted { calls: 5, quota: Some(6) };
+        assert_eq!(figures.greedy, Some(Greedy { requests: 175, refused: 175, admitted }));
     }
 
     #[test]

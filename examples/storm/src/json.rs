@@ -44,6 +44,8 @@ fn figures(figures: &Figures) -> Value {
         "requests": figures.requests,
         "good": figures.good,
         "unavailable": figures.unavailable,
+        "refused": figures.refused,
+        "curt": figures.curt,
         "failed": figures.failed,
         "gave_up": figures.gave_up,
         "goodput": figures.goodput,
@@ -53,6 +55,10 @@ fn figures(figures: &Figures) -> Value {
         "others_p99_seconds": figures.others_p99.map(|latency| latency.as_secs_f64()),
         "sick_calls": figures.sick_calls,
         "spared_calls": figures.spared,
+        "greedy_requests": figures.greedy.map(|greedy| greedy.requests),
+        "greedy_admitted": figures.greedy.map(|greedy| greedy.admitted.calls),
+        "greedy_quota": figures.greedy.and_then(|greedy| greedy.admitted.quota),
+        "greedy_refused": figures.greedy.map(|greedy| greedy.refused),
         "recovery_seconds": recovered(figures.recovery).map(|time| time.as_secs_f64()),
     })
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::http::{Response, StatusCode, header};
 
 use crate::arrivals::Arrival;
 use crate::world::Side;
@@ -14,6 +14,10 @@ pub(crate) enum End {
     Good,
     /// Answered 503.
     Unavailable,
+    /// Answered 429, with when to come again.
+    Refused,
+    /// Answered 429 without.
+    Curt,
     /// Answered otherwise, or the connection broke.
     Failed,
     /// Not answered before the caller lost patience.
@@ -38,14 +42,27 @@ pub(crate) struct Ledger {
     ends: [Vec<Option<(End, Duration)>>; 2],
 }
 
-impl From<StatusCode> for End {
-    fn from(status: StatusCode) -> Self {
-        match status {
+impl End {
+    /// How many there are.
+    pub(crate) const COUNT: usize = 6;
+}
+
+impl<B> From<&Response<B>> for End {
+    fn from(response: &Response<B>) -> Self {
+        match response.status() {
             StatusCode::OK => Self::Good,
             StatusCode::SERVICE_UNAVAILABLE => Self::Unavailable,
+            StatusCode::TOO_MANY_REQUESTS if says_when(response) => Self::Refused,
+            StatusCode::TOO_MANY_REQUESTS => Self::Curt,
             _ => Self::Failed,
         }
     }
+}
+
+/// Whether an answer says in how many seconds to come again.
+fn says_when<B>(response: &Response<B>) -> bool {
+    let value = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+    value.and_then(|value| value.parse().ok()).is_some_and(|seconds: u64| seconds > 0)
 }
 
 impl Ledger {
@@ -87,7 +104,7 @@ pub(crate) fn percentile(mut latencies: Vec<Duration>, percent: usize) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arrivals::Route;
+    use crate::arrivals::{Caller, Route};
 
     fn millis(millis: u64) -> Duration {
         Duration::from_millis(millis)
@@ -106,8 +123,8 @@ mod tests {
 
     #[test]
     fn a_span_holds_its_first_moment_and_not_its_last() {
-        let arrivals =
-            [10, 20, 30].map(|at| Arrival { at: millis(at), route: Route::Home }).to_vec();
+        let (route, caller) = (Route::Home, Caller::GREEDY);
+        let arrivals = [10, 20, 30].map(|at| Arrival { at: millis(at), route, caller }).to_vec();
         let mut ledger = Ledger::new(arrivals);
         for arrival in 0..3 {
             let took = millis(arrival as u64);
@@ -121,9 +138,22 @@ mod tests {
 
     #[test]
     fn only_200_is_good() {
-        assert_eq!(End::from(StatusCode::OK), End::Good);
-        assert_eq!(End::from(StatusCode::SERVICE_UNAVAILABLE), End::Unavailable);
-        assert_eq!(End::from(StatusCode::BAD_GATEWAY), End::Failed);
-        assert_eq!(End::from(StatusCode::NO_CONTENT), End::Failed);
+        assert_eq!(end(StatusCode::OK, "1"), End::Good);
+        assert_eq!(end(StatusCode::SERVICE_UNAVAILABLE, "1"), End::Unavailable);
+        assert_eq!(end(StatusCode::BAD_GATEWAY, "1"), End::Failed);
+        assert_eq!(end(StatusCode::NO_CONTENT, "1"), End::Failed);
+    }
+
+    #[test]
+    fn a_refusal_says_in_how_many_seconds_to_come_again() {
+        assert_eq!(end(StatusCode::TOO_MANY_REQUESTS, "1"), End::Refused);
+        for vague in ["", "0", "soon"] {
+            assert_eq!(end(StatusCode::TOO_MANY_REQUESTS, vague), End::Curt, "{vague:?}");
+        }
+    }
+
+    fn end(status: StatusCode, retry_after: &str) -> End {
+        let answer = Response::builder().status(status).header(header::RETRY_AFTER, retry_after);
+        End::from(&answer.body(()).expect("an answer"))
     }
 }

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::Uri;
+use axum::http::{HeaderValue, Request, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::arrivals::Arrival;
+use crate::arrivals::{Arrival, Caller};
 use crate::client;
+use crate::door::CALLER;
 use crate::ledger::{Answer, End};
 use crate::world::{Side, World, uri};
 
@@ -31,8 +32,9 @@ pub(crate) async fn send(
         for side in Side::BOTH {
             let uri = uri(worlds[side as usize].shop, arrival.route.path());
             let (client, ends) = (clients[side as usize].clone(), ends.clone());
+            let request = request(uri, arrival.caller);
             tokio::spawn(async move {
-                let end = request(client, uri, due).await;
+                let end = ask(client, request, due).await;
                 let answer = Answer { arrival: i, side, end, took: due.elapsed().min(PATIENCE) };
                 // Nobody listens any more once the run was stopped.
                 let _ = ends.send(answer);
@@ -41,9 +43,16 @@ pub(crate) async fn send(
     }
 }
 
-async fn request(client: Client<HttpConnector, Body>, uri: Uri, due: Instant) -> End {
-    match timeout_at(due + PATIENCE, client.get(uri)).await {
-        Ok(Ok(response)) => End::from(response.status()),
+fn request(uri: Uri, caller: Caller) -> Request<Body> {
+    let mut request = Request::new(Body::empty());
+    *request.uri_mut() = uri;
+    request.headers_mut().insert(CALLER, HeaderValue::from_static(caller.as_str()));
+    request
+}
+
+async fn ask(client: Client<HttpConnector, Body>, request: Request<Body>, due: Instant) -> End {
+    match timeout_at(due + PATIENCE, client.request(request)).await {
+        Ok(Ok(response)) => End::from(&response),
         Ok(Err(_)) => End::Failed,
         Err(_) => End::GaveUp,
     }

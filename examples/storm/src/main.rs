@@ -5,6 +5,7 @@
 mod arrivals;
 mod claim;
 mod client;
+mod door;
 mod figures;
 mod flags;
 mod json;

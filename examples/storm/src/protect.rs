@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
+use axum::Router;
+use portcullis::key::{self, KeyText};
+use portcullis::portcullis_ratelimit::PerKey;
 use portcullis::{
-    BoxErrors, CircuitBreaker, CircuitBreakerConfig, CircuitBreakerLayer, Pace, Percent, Rejected,
-    State, Trip, Window,
+    Auto, BoxErrors, CircuitBreaker, CircuitBreakerConfig, CircuitBreakerLayer, HttpOrGrpc, Pace,
+    Percent, RateLimit, RateLimitLayer, Rejected, State, Trip, Window,
 };
 use tower::timeout::TimeoutLayer;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceBuilder};
 
 use crate::client::{TIMEOUT, UpstreamClient, http};
+use crate::door::CALLER;
 use crate::upstream::Upstream;
 
 /// Half of the last twenty calls failed: leave the upstream alone for half a second, then try
@@ -20,10 +24,28 @@ const CIRCUIT: CircuitBreakerConfig = CircuitBreakerConfig::new()
     .open_period(Pace::fixed(Duration::from_millis(500)))
     .permitted_calls(3);
 
-/// The protection of a shop: a circuit for each upstream.
+/// Requests per second that a caller may send, on average: its share is 12.
+const RATE: u32 = 20;
+/// Requests that it may send at once.
+const BURST: u32 = 20;
+const PER_CALLER: RateLimit = RateLimit::per_second(RATE).burst(BURST).named("per-client");
+
+/// A limit for each caller.
+type Limits = RateLimitLayer<HttpOrGrpc, Auto, PerKey<key::Header, KeyText>>;
+
+/// The protection of a shop: a limit for each caller, a circuit for each upstream.
 #[derive(Clone, Debug)]
 pub(crate) struct Protection {
+    limits: Limits,
     circuits: [CircuitBreakerLayer; 3],
+}
+
+/// The limits of all callers as the view shows them.
+#[derive(Clone, Debug)]
+pub(crate) struct Ward {
+    /// Requests that were refused since the start.
+    pub(crate) refused: u64,
+    pub(crate) explain: String,
 }
 
 /// A circuit as the view shows it.
@@ -37,10 +59,18 @@ pub(crate) struct Lamp {
 }
 
 impl Protection {
-    /// Closed circuits for all upstreams.
+    /// Limits of which nothing is used up, and closed circuits for all upstreams.
     pub(crate) fn new() -> Self {
         let names = ["upstream-a", "upstream-b", "upstream-c"];
-        Self { circuits: names.map(|name| CircuitBreakerLayer::new(CIRCUIT.named(name))) }
+        Self {
+            limits: RateLimitLayer::new(PER_CALLER).keyed(key::header(CALLER)),
+            circuits: names.map(|name| CircuitBreakerLayer::new(CIRCUIT.named(name))),
+        }
+    }
+
+    /// The shop behind the limits: a request that is refused costs it neither slot nor call.
+    pub(crate) fn guard(&self, shop: Router) -> Router {
+        shop.layer(self.limits.clone())
     }
 
     /// The client of an upstream: that of the bare shop behind a circuit.
@@ -54,9 +84,15 @@ impl Protection {
         BoxCloneSyncService::new(client)
     }
 
-    /// How many calls were refused so far.
+    /// How many calls the circuits have refused so far.
     pub(crate) fn spared(&self) -> u64 {
         self.handles().map(|circuit| circuit.snapshot().totals.refused).iter().sum()
+    }
+
+    /// The limits as they are now.
+    pub(crate) fn ward(&self) -> Ward {
+        let snapshot = self.limits.limits().snapshot();
+        Ward { refused: snapshot.refused, explain: snapshot.explain() }
     }
 
     /// The circuits as they are now.
@@ -78,7 +114,26 @@ impl Protection {
     }
 }
 
+/// The most requests of one caller that may get in within this time.
+pub(crate) fn quota(within: Duration) -> u64 {
+    let refilled = within.as_nanos() * u128::from(RATE) / 1_000_000_000;
+    u64::from(BURST) + u64::try_from(refilled).unwrap_or(u64::MAX)
+}
+
 /// If a circuit refused the call: in how many seconds to ask again.
 pub(crate) fn refused(error: &BoxError) -> Option<u64> {
     Rejected::find(error.as_ref()).map(|rejected| rejected.retry_after_secs().unwrap_or(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quota_is_the_burst_and_whole_calls_of_what_has_been_refilled() {
+        assert_eq!(quota(Duration::ZERO), 20);
+        assert_eq!(quota(Duration::from_millis(49)), 20);
+        assert_eq!(quota(Duration::from_millis(50)), 21);
+        assert_eq!(quota(Duration::from_secs(7)), 160);
+    }
 }

@@ -7,10 +7,12 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
 use crate::arrivals;
-use crate::figures::Calls;
+use crate::door::Entered;
+use crate::figures::{Admitted, Calls};
 use crate::flags::Flags;
 use crate::ledger::Ledger;
 use crate::load;
+use crate::protect;
 use crate::report::Report;
 use crate::script::{Act, Script};
 use crate::view::{Moment, Pulse, View};
@@ -28,7 +30,7 @@ pub(crate) async fn run(
 ) -> Result<Report, Box<dyn Error>> {
     let began = Instant::now();
     let worlds = [World::start(Side::Bare).await?, World::start(Side::Protected).await?];
-    let mut ledger = Ledger::new(arrivals::draw(flags.seed, script.lasts()));
+    let mut ledger = Ledger::new(arrivals::draw(flags.seed, script));
     let start = Instant::now() + LEAD;
     let conductor = tokio::spawn(conduct(script.acts.clone(), worlds.clone(), start));
     let (sender, mut answers) = mpsc::unbounded_channel();
@@ -43,8 +45,8 @@ pub(crate) async fn run(
                 // The last sender is gone when the last request has ended.
                 let Some(answer) = answer else { break };
                 ledger.record(&answer);
-                let route = ledger.arrivals[answer.arrival].route;
-                pulses[answer.side as usize].record(start.elapsed(), route, &answer);
+                let arrival = ledger.arrivals[answer.arrival];
+                pulses[answer.side as usize].record(start.elapsed(), arrival, &answer);
                 continue;
             }
             _ = ticks.tick() => start.elapsed(),
@@ -57,7 +59,7 @@ pub(crate) async fn run(
     Ok(Report { seed: flags.seed, speed: flags.speed, took: began.elapsed(), acts })
 }
 
-/// Makes the upstreams ill and well, and counts the calls of each fault, world by world.
+/// Makes the upstreams ill and well, and counts the calls in each fault, world by world.
 async fn conduct(acts: Vec<Act>, worlds: [World; 2], start: Instant) -> Vec<[Calls; 2]> {
     let mut counted = Vec::with_capacity(acts.len());
     for act in acts {
@@ -71,12 +73,23 @@ async fn conduct(acts: Vec<Act>, worlds: [World; 2], start: Instant) -> Vec<[Cal
         }
         sleep_until(start + act.heal).await;
         let after = worlds.each_ref().map(|world| calls(world, &act));
-        counted.push([after[0].since(before[0]), after[1].since(before[1])]);
+        counted.push(Side::BOTH.map(|side| {
+            let side = side as usize;
+            let greedy = act.phase.floods().then(|| greedy(&worlds[side], start + act.from));
+            Calls { greedy, ..after[side].since(before[side]) }
+        }));
     }
     counted
 }
 
 /// The calls in a world up to now, as they concern this act.
 fn calls(world: &World, act: &Act) -> Calls {
-    Calls { to_the_sick: act.phase.sick().map(|sick| world.reached(sick)), spared: world.spared() }
+    let to_the_struck = act.phase.struck().map(|struck| world.reached(struck));
+    Calls { to_the_struck, spared: world.spared(), greedy: None }
+}
+
+/// What the greedy caller got in since then, and what it may have got in.
+fn greedy(world: &World, since: Instant) -> Admitted {
+    let Entered { calls, within } = world.door.entered_since(since.into_std());
+    Admitted { calls, quota: world.protection.as_ref().map(|_| protect::quota(within)) }
 }

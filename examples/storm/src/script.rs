@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
+use crate::arrivals::{Arrival, Caller, Route};
 use crate::claim::Claim;
 use crate::upstream::{Health, Upstream};
 
-/// A part of the script: an upstream falls ill, then everything is well for a while.
+/// A part of the script: something goes wrong, then everything is well for a while.
 #[derive(Debug)]
 pub(crate) struct Phase {
     /// The name for `--phase`.
     pub(crate) name: &'static str,
     /// What happens, in a sentence for the view.
     pub(crate) says: &'static str,
-    /// Who is ill, and how.
-    pub(crate) fault: Option<(Upstream, Fault)>,
+    /// What goes wrong.
+    pub(crate) fault: Option<Fault>,
     /// How long the fault lasts, in seconds at speed 1.
     pub(crate) lasts: f64,
     /// How long all is well afterwards, so that recovery can be timed; in seconds at speed 1.
@@ -22,9 +23,18 @@ pub(crate) struct Phase {
     pub(crate) claims: &'static [Claim],
 }
 
-/// How an upstream is ill.
+/// What goes wrong in a phase.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
+    /// An upstream is ill.
+    Ill(Upstream, Illness),
+    /// One caller sends many times its share.
+    Floods,
+}
+
+/// How an upstream is ill.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Illness {
     /// It takes calls and does not answer.
     Hangs,
     /// It answers 500.
@@ -35,7 +45,7 @@ pub(crate) enum Fault {
 }
 
 /// All phases, in the order of the script. The first is the lead-in of `--phase`.
-pub(crate) static PHASES: [Phase; 5] = [
+pub(crate) static PHASES: [Phase; 6] = [
     Phase {
         name: "calm",
         says: "all upstreams are well",
@@ -47,7 +57,7 @@ pub(crate) static PHASES: [Phase; 5] = [
     Phase {
         name: "b-hangs",
         says: "B takes calls and does not answer",
-        fault: Some((Upstream::B, Fault::Hangs)),
+        fault: Some(Fault::Ill(Upstream::B, Illness::Hangs)),
         lasts: 10.0,
         rest: 4.0,
         claims: &[
@@ -60,7 +70,7 @@ pub(crate) static PHASES: [Phase; 5] = [
     Phase {
         name: "c-fails",
         says: "C answers 500",
-        fault: Some((Upstream::C, Fault::Fails)),
+        fault: Some(Fault::Ill(Upstream::C, Illness::Fails)),
         lasts: 4.5,
         rest: 2.0,
         claims: &[
@@ -72,9 +82,9 @@ pub(crate) static PHASES: [Phase; 5] = [
     Phase {
         name: "a-flaps",
         says: "A hangs for 2.5 s, is well for 1 s, and again",
-        fault: Some((
+        fault: Some(Fault::Ill(
             Upstream::A,
-            Fault::Flaps { down: Duration::from_millis(2_500), up: Duration::from_secs(1) },
+            Illness::Flaps { down: Duration::from_millis(2_500), up: Duration::from_secs(1) },
         )),
         lasts: 9.5,
         rest: 3.0,
@@ -86,8 +96,20 @@ pub(crate) static PHASES: [Phase; 5] = [
         ],
     },
     Phase {
+        name: "x-floods",
+        says: "caller X sends ten times its share more, each worth ten calls of B",
+        fault: Some(Fault::Floods),
+        lasts: 7.0,
+        rest: 2.0,
+        claims: &[
+            Claim::Others { gain: 0.20 },
+            Claim::Quota { least: 0.5 },
+            Claim::Refusals { share: 0.5 },
+        ],
+    },
+    Phase {
         name: "heal",
-        says: "all upstreams are well again",
+        says: "all is well again",
         fault: None,
         lasts: 4.0,
         rest: 0.0,
@@ -108,7 +130,7 @@ pub(crate) struct Act {
     pub(crate) phase: &'static Phase,
     /// When it begins.
     pub(crate) from: Duration,
-    /// When the sick upstream is well again.
+    /// When the fault is over.
     pub(crate) heal: Duration,
     /// When it ends.
     pub(crate) to: Duration,
@@ -125,7 +147,30 @@ pub(crate) struct Beat {
 impl Phase {
     /// The upstream that is ill in this phase.
     pub(crate) fn sick(&self) -> Option<Upstream> {
-        self.fault.map(|(upstream, _)| upstream)
+        match self.fault {
+            Some(Fault::Ill(upstream, _)) => Some(upstream),
+            Some(Fault::Floods) | None => None,
+        }
+    }
+
+    /// Whether a caller sends many times its share.
+    pub(crate) const fn floods(&self) -> bool {
+        matches!(self.fault, Some(Fault::Floods))
+    }
+
+    /// The upstream that the fault strikes: the sick one, or the one that the flood is for.
+    pub(crate) fn struck(&self) -> Option<Upstream> {
+        if self.floods() { Route::Export.needs() } else { self.sick() }
+    }
+
+    /// Whether a request is one of those that the fault is about: it needs the sick upstream, or it
+    /// is of the greedy caller. All others ought to go on as if nothing had happened.
+    pub(crate) fn concerns(&self, arrival: &Arrival) -> bool {
+        match self.fault {
+            None => false,
+            Some(Fault::Ill(upstream, _)) => arrival.route.needs() == Some(upstream),
+            Some(Fault::Floods) => arrival.caller == Caller::GREEDY,
+        }
     }
 }
 
@@ -163,11 +208,11 @@ impl Script {
 impl Act {
     /// The changes of health, in the order of time; the last one heals.
     pub(crate) fn beats(&self) -> Vec<Beat> {
-        let Some((upstream, fault)) = self.phase.fault else { return Vec::new() };
-        let mut beats = match fault {
-            Fault::Hangs => vec![Beat { at: self.from, upstream, health: Health::Hanging }],
-            Fault::Fails => vec![Beat { at: self.from, upstream, health: Health::Failing }],
-            Fault::Flaps { down, up } => self.flaps(upstream, down, up),
+        let Some(Fault::Ill(upstream, illness)) = self.phase.fault else { return Vec::new() };
+        let mut beats = match illness {
+            Illness::Hangs => vec![Beat { at: self.from, upstream, health: Health::Hanging }],
+            Illness::Fails => vec![Beat { at: self.from, upstream, health: Health::Failing }],
+            Illness::Flaps { down, up } => self.flaps(upstream, down, up),
         };
         beats.push(Beat { at: self.heal, upstream, health: Health::Well });
         beats
@@ -196,8 +241,8 @@ mod tests {
     }
 
     #[test]
-    fn the_script_at_speed_1_ends_within_three_quarters_of_a_minute() {
-        assert!(Script::new(None, 1.0).lasts() <= Duration::from_secs(45));
+    fn the_script_at_speed_1_ends_within_a_minute() {
+        assert!(Script::new(None, 1.0).lasts() <= Duration::from_secs(55));
     }
 
     #[test]
@@ -236,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_begins_with_its_act_and_ends_with_the_heal() {
+    fn every_illness_begins_with_its_act_and_ends_with_the_heal() {
         for act in Script::new(None, 1.0).acts {
             let beats = act.beats();
             let Some(upstream) = act.phase.sick() else {
@@ -249,6 +294,20 @@ mod tests {
             let heal = Beat { at: act.heal, upstream, health: Health::Well };
             assert_eq!(beats.last(), Some(&heal));
         }
+    }
+
+    #[test]
+    fn a_fault_concerns_who_needs_the_sick_upstream_or_the_greedy_caller() {
+        let arrivals = [(Route::B, "E"), (Route::Home, "E"), (Route::Home, "X")];
+        let concerned = |name| {
+            arrivals.map(|(route, caller)| {
+                let at = Duration::ZERO;
+                phase(name).concerns(&Arrival { at, route, caller: Caller::named(caller) })
+            })
+        };
+        assert_eq!(concerned("calm"), [false, false, false]);
+        assert_eq!(concerned("b-hangs"), [true, false, false]);
+        assert_eq!(concerned("x-floods"), [false, false, true]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The shop: four routes, 64 request slots, three attempts at an upstream.
+//! The shop: five routes, 64 request slots, three attempts at an upstream.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,7 +56,7 @@ pub(crate) fn router(outlets: &[Outlet; 3], slots: Slots) -> Router {
             None => router.route(route.path(), get(StatusCode::OK)),
             Some(upstream) => {
                 let outlet = outlets[upstream.index()].clone();
-                router.route(route.path(), get(move || ask(outlet)))
+                router.route(route.path(), get(move || serve(outlet, route.calls())))
             }
         };
     }
@@ -78,8 +78,19 @@ async fn in_a_slot(State(Slots(slots)): State<Slots>, request: Request, next: Ne
     work.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
+/// Makes that many calls, one after the other; the first that brings nothing is the last.
+async fn serve(outlet: Outlet, calls: usize) -> Response {
+    for _ in 0..calls {
+        let answer = ask(&outlet).await;
+        if !answer.status().is_success() {
+            return answer;
+        }
+    }
+    StatusCode::OK.into_response()
+}
+
 /// Asks the upstream, up to [`ATTEMPTS`] times. A refusal is final: it says that asking is idle.
-async fn ask(outlet: Outlet) -> Response {
+async fn ask(outlet: &Outlet) -> Response {
     for _ in 0..ATTEMPTS {
         let mut request = HttpRequest::new(Body::empty());
         request.uri_mut().clone_from(&outlet.uri);

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::figures::Figures;
+use crate::figures::{Figures, Greedy};
 use crate::report::Report;
 use crate::world::Side;
 
@@ -11,21 +11,25 @@ use crate::world::Side;
 type Read = fn(&Figures) -> Option<String>;
 
 /// The columns: heading, and how a figure reads.
-const COLUMNS: [(&str, Read); 7] = [
+const COLUMNS: [(&str, Read); 8] = [
     ("goodput", |figures| figures.goodput.map(percent)),
-    ("other routes", |figures| figures.others.map(percent)),
+    ("others", |figures| figures.others.map(percent)),
     ("p99", |figures| figures.p99.map(millis)),
     ("p99 others", |figures| figures.others_p99.map(millis)),
     ("sick calls", |figures| figures.sick_calls.map(|calls| calls.to_string())),
     ("spared", |figures| Some(figures.spared.to_string())),
+    ("X in / 429", |figures| figures.greedy.map(greedy)),
     ("95 % after", |figures| figures.recovery.map(|recovery| recovery.to_string())),
 ];
 
 /// The notes under the table.
 const LEGEND: &str = "\
 goodput       requests answered 200 before the caller hung up, of all that were due in the fault
-other routes  the same, for the routes that do not need the sick upstream
-sick calls    calls that reached the sick upstream; spared: calls that a circuit refused
+others        the same, for the requests that the fault is not about: those that do not need the
+              sick upstream, or those of all callers but the greedy one
+sick calls    calls that reached the sick upstream, or that of the flood; spared: calls that a
+              circuit refused
+X in / 429    requests of the greedy caller X that got into the shop, and those that were refused
 95 % after    from the heal until 95 % of the requests of half a second were good again
 ";
 
@@ -76,6 +80,11 @@ fn write_claims(text: &mut String, report: &Report) -> std::fmt::Result {
     writeln!(text, "\n{verdict} (seed {seed}, speed {speed}, {})", seconds(*took))
 }
 
+/// What became of the greedy caller's requests: let in, and refused.
+fn greedy(greedy: Greedy) -> String {
+    format!("{} / {}", greedy.admitted.calls, greedy.refused)
+}
+
 /// A share in percent.
 pub(crate) fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
@@ -94,9 +103,13 @@ pub(crate) fn seconds(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::figures::Recovery;
+    use crate::figures::{Admitted, Recovery};
     use crate::report::ActReport;
     use crate::script::Script;
+
+    fn sent(calls: u64, quota: Option<u64>, refused: u64) -> Greedy {
+        Greedy { requests: 1_000, refused, admitted: Admitted { calls, quota } }
+    }
 
     fn report(goodput: f64) -> Report {
         let acts = Script::new(None, 1.0).acts;
@@ -105,6 +118,7 @@ mod tests {
             others: Some(0.5),
             p99: Some(Duration::from_millis(800)),
             sick_calls: Some(1_234),
+            greedy: Some(sent(500, None, 0)),
             recovery: Some(Recovery::NotWithin(Duration::from_secs(4))),
             ..Figures::default()
         };
@@ -114,6 +128,7 @@ mod tests {
             p99: Some(Duration::from_millis(31)),
             sick_calls: Some(31),
             spared: 999,
+            greedy: Some(sent(99, Some(100), 900)),
             recovery: Some(Recovery::After(Duration::from_millis(740))),
             ..bare
         };
@@ -126,13 +141,13 @@ mod tests {
         let text = render(&report(0.975));
         let lines: Vec<&str> = text.lines().collect();
         assert!(lines[3].starts_with("b-hangs  bare"), "{text}");
-        for cell in ["25.0 %", "50.0 %", "800 ms", "1234", "> 4.0 s"] {
+        for cell in ["25.0 %", "50.0 %", "800 ms", "1234", "500 / 0", "> 4.0 s"] {
             assert!(lines[3].contains(cell), "{cell}: {text}");
         }
-        for cell in ["protected", "97.5 %", "31 ms", "31", "999", "0.7 s"] {
+        for cell in ["protected", "97.5 %", "31 ms", "31", "999", "99 / 900", "0.7 s"] {
             assert!(lines[4].contains(cell), "{cell}: {text}");
         }
-        assert!(lines[..11].iter().all(|line| line.len() == lines[0].len()), "{text}");
+        assert!(lines[..13].iter().all(|line| line.len() == lines[0].len()), "{text}");
     }
 
     #[test]

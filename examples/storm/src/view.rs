@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub(crate) use pulse::Pulse;
 
-use crate::protect::{Lamp, Protection};
+use crate::protect::{Lamp, Protection, Ward};
 use crate::script::{Act, Script};
 use crate::upstream::Upstream;
 use crate::world::World;
@@ -34,6 +34,7 @@ pub(crate) struct Moment<'a> {
     /// Bare, then protected.
     pub(crate) shops: [Shop; 2],
     pub(crate) lamps: Vec<Lamp>,
+    pub(crate) ward: Option<Ward>,
 }
 
 /// A shop and its upstreams at a time.
@@ -89,13 +90,15 @@ impl<'a> Moment<'a> {
         let act = script.act_at(at);
         let [bare, protected] = pulses;
         let shop = |world: &World, pulse: &mut Pulse| Shop {
-            beat: pulse.beat(at, act.phase.sick()),
+            beat: pulse.beat(at, act.phase),
             slots: world.slots.taken(),
             reached: Upstream::ALL.map(|upstream| world.reached(upstream)),
         };
         let shops = [shop(&worlds[0], bare), shop(&worlds[1], protected)];
-        let lamps = worlds[1].protection.as_ref().map(Protection::lamps).unwrap_or_default();
-        Self { at, lasts: script.lasts(), act, shops, lamps }
+        let protection = worlds[1].protection.as_ref();
+        let lamps = protection.map(Protection::lamps).unwrap_or_default();
+        let ward = protection.map(Protection::ward);
+        Self { at, lasts: script.lasts(), act, shops, lamps, ward }
     }
 
     /// How much of the script is over, of 1.
@@ -119,6 +122,8 @@ mod tests {
             spared: 12,
             explain: "upstream-b is open because".to_owned(),
         };
-        Moment { at: act.from, lasts: script.lasts(), act, shops: [shop; 2], lamps: vec![lamp] }
+        let ward = Some(Ward { refused: 34, explain: "per-client grants 20/s".to_owned() });
+        let (lasts, lamps) = (script.lasts(), vec![lamp]);
+        Moment { at: act.from, lasts, act, shops: [shop; 2], lamps, ward }
     }
 }

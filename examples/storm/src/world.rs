@@ -8,6 +8,7 @@ use axum::http::Uri;
 use tokio::net::TcpListener;
 
 use crate::client;
+use crate::door::Door;
 use crate::protect::Protection;
 use crate::shop::{self, Outlet, Slots};
 use crate::upstream::{Health, Upstream, UpstreamService};
@@ -26,6 +27,8 @@ pub(crate) enum Side {
 pub(crate) struct World {
     /// Where the shop listens.
     pub(crate) shop: SocketAddr,
+    /// The door of the shop.
+    pub(crate) door: Door,
     /// The slots of the shop.
     pub(crate) slots: Slots,
     /// The protection of the shop, in the protected world.
@@ -55,7 +58,12 @@ impl World {
         let (c, outlet_c) = upstream(Upstream::C, protection.as_ref()).await?;
         let slots = Slots::new();
         let router = shop::router(&[outlet_a, outlet_b, outlet_c], slots.clone());
-        Ok(Self { shop: serve(router).await?, slots, protection, upstreams: [a, b, c] })
+        let door = Door::default();
+        let router = door.before(router, |shop| match &protection {
+            Some(protection) => protection.guard(shop),
+            None => shop,
+        });
+        Ok(Self { shop: serve(router).await?, door, slots, protection, upstreams: [a, b, c] })
     }
 
     /// Makes an upstream ill or well.

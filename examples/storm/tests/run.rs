@@ -12,10 +12,12 @@ use serde_json::Value;
 type Outcome = Result<(), Box<dyn Error>>;
 
 /// The keys of the figures of a shop in a phase, as `README.md` documents them.
-const FIGURES: [&str; 13] = [
+const FIGURES: [&str; 19] = [
     "requests",
     "good",
     "unavailable",
+    "refused",
+    "curt",
     "failed",
     "gave_up",
     "goodput",
@@ -25,6 +27,10 @@ const FIGURES: [&str; 13] = [
     "others_p99_seconds",
     "sick_calls",
     "spared_calls",
+    "greedy_requests",
+    "greedy_admitted",
+    "greedy_quota",
+    "greedy_refused",
     "recovery_seconds",
 ];
 
@@ -59,7 +65,7 @@ fn the_whole_script_shows_that_protection_helps_and_says_so_in_table_and_json() 
     let output = storm(&["--headless", "--seed", "1", "--speed", "4", "--json", path])?;
     let text = String::from_utf8(output.stdout)?;
     assert_eq!(output.status.code(), Some(0), "{text}{}", String::from_utf8(output.stderr)?);
-    for column in ["goodput", "other routes", "p99", "sick calls", "95 % after"] {
+    for column in ["goodput", "others", "p99", "sick calls", "X in / 429", "95 % after"] {
         assert!(text.contains(column), "{column}: {text}");
     }
     assert!(text.contains("the protected shop kept all that it owes (seed 1, speed 4"), "{text}");
@@ -70,7 +76,7 @@ fn the_whole_script_shows_that_protection_helps_and_says_so_in_table_and_json() 
     assert!(json["seconds"].is_f64(), "{json}");
     let phases = json["phases"].as_array().ok_or("phases")?;
     let names: Vec<_> = phases.iter().filter_map(|phase| phase["name"].as_str()).collect();
-    assert_eq!(names, ["calm", "b-hangs", "c-fails", "a-flaps", "heal"]);
+    assert_eq!(names, ["calm", "b-hangs", "c-fails", "a-flaps", "x-floods", "heal"]);
     for phase in phases {
         let wanted =
             ["name", "sick", "fault_seconds", "rest_seconds", "bare", "protected", "claims"];
@@ -85,17 +91,33 @@ fn the_whole_script_shows_that_protection_helps_and_says_so_in_table_and_json() 
         assert_eq!(phase["bare"]["requests"], phase["protected"]["requests"]);
         for side in ["bare", "protected"] {
             let count = |key: &str| phase[side][key].as_u64().unwrap_or_default();
-            let ends = ["good", "unavailable", "failed", "gave_up"].map(count);
+            let ends = ["good", "unavailable", "refused", "curt", "failed", "gave_up"].map(count);
             assert_eq!(ends.iter().sum::<u64>(), count("requests"), "{phase}");
         }
     }
-    let hang = &phases[1];
+    a_hang_is_kept_from_the_others(&phases[1]);
+    a_flood_is_kept_from_the_others(&phases[4]);
+    Ok(())
+}
+
+fn a_hang_is_kept_from_the_others(hang: &Value) {
     let figure = |side: &str, key: &str| hang[side][key].as_f64().unwrap_or_default();
     let others = |side| figure(side, "others_goodput");
     assert!(others("protected") > others("bare") + 0.15, "{hang}");
     assert!(figure("protected", "sick_calls") < figure("bare", "sick_calls") * 0.5, "{hang}");
     assert!(figure("protected", "spared_calls") > 0.0, "{hang}");
-    Ok(())
+    assert_eq!(hang["bare"]["greedy_requests"], Value::Null, "{hang}");
+}
+
+fn a_flood_is_kept_from_the_others(flood: &Value) {
+    let figure = |side: &str, key: &str| flood[side][key].as_f64().unwrap_or_default();
+    let others = |side| figure(side, "others_goodput");
+    assert!(others("protected") > others("bare") + 0.15, "{flood}");
+    assert!(figure("protected", "greedy_admitted") <= figure("protected", "greedy_quota"));
+    assert!(figure("protected", "greedy_refused") > figure("protected", "greedy_admitted"));
+    assert_eq!(figure("protected", "curt"), 0.0, "{flood}");
+    assert_eq!(figure("bare", "greedy_refused"), 0.0, "{flood}");
+    assert_eq!(flood["bare"]["greedy_quota"], Value::Null, "{flood}");
 }
 
 #[test]
@@ -115,7 +137,7 @@ fn bad_flags_end_with_2_and_name_what_is_allowed() -> Outcome {
     for (args, allowed) in [
         (&["--seed", "x"][..], "a whole number from 0 to 18446744073709551615"),
         (&["--speed", "100"][..], "a number from 0.2 to 4"),
-        (&["--phase", "hurricane"][..], "one of calm, b-hangs, c-fails, a-flaps, heal"),
+        (&["--phase", "hurricane"][..], "one of calm, b-hangs, c-fails, a-flaps, x-floods, heal"),
         (&["--fast"][..], "--speed X"),
         (&["--json", "/nowhere/at/all.json"][..], "a file that can be written"),
     ] {

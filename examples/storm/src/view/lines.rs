@@ -28,7 +28,8 @@ impl Lines {
             write!(out, " {} {:<9}", lamp.upstream, lamp.state.as_str())?;
         }
         let spared: u64 = moment.lamps.iter().map(|lamp| lamp.spared).sum();
-        writeln!(out, " spared {spared:>5}")?;
+        let refused = moment.ward.as_ref().map_or(0, |ward| ward.refused);
+        writeln!(out, " spared {spared:>5} refused {refused:>5}")?;
         for (i, lamp) in moment.lamps.iter().enumerate() {
             let before = self.states.get(i).copied().unwrap_or(State::Closed);
             if lamp.state != before {
@@ -43,7 +44,8 @@ impl Lines {
 fn shop(shop: &Shop) -> String {
     let goodput = shop.beat.goodput.map_or_else(|| "-".to_owned(), percent);
     let p99 = shop.beat.p99.map_or_else(|| "-".to_owned(), millis);
-    format!("{goodput:>7} good, p99 {p99:>6}, slots {:>2}", shop.slots)
+    let others = shop.beat.others.map_or_else(|| "-".to_owned(), percent);
+    format!("{goodput:>7} good, others {others:>7}, p99 {p99:>6}, slots {:>2}", shop.slots)
 }
 
 #[cfg(test)]
@@ -60,15 +62,21 @@ mod tests {
         let mut lines = Lines::default();
         let mut printed = |state| {
             let mut out = Vec::new();
-            let beat =
-                Beat { goodput: Some(0.5), p99: Some(Duration::from_millis(7)), others: None };
+            let beat = Beat {
+                goodput: Some(0.5),
+                p99: Some(Duration::from_millis(7)),
+                others: Some(0.25),
+            };
             lines.show(&moment(&script, state, beat), &mut out).expect("a vector takes all");
             String::from_utf8(out).expect("text")
         };
         let first = printed(State::Open);
         assert!(first.starts_with("-- b-hangs: B takes calls"), "{first}");
-        assert!(first.contains("50.0 % good, p99   7 ms, slots 64"), "{first}");
-        assert!(first.contains("B open") && first.contains("spared    12"), "{first}");
+        assert!(first.contains("50.0 % good, others  25.0 %, p99   7 ms, slots 64"), "{first}");
+        assert!(
+            first.contains("B open") && first.contains("spared    12 refused    34"),
+            "{first}"
+        );
         assert!(first.ends_with("upstream-b is open because\n"), "{first}");
         let second = printed(State::Open);
         assert_eq!(second.lines().count(), 1, "{second}");

@@ -11,7 +11,6 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Gauge, Paragraph, Sparkline, Wrap};
 use ratatui::{DefaultTerminal, Frame};
 
-use crate::protect::Lamp;
 use crate::shop::SLOTS;
 use crate::table::{millis, percent};
 use crate::upstream::Upstream;
@@ -64,15 +63,15 @@ fn stops(event: &Event) -> bool {
 }
 
 fn draw(frame: &mut Frame<'_>, moment: &Moment<'_>, curves: &[Curve; 2]) {
-    let rows = [Constraint::Length(2), Constraint::Min(9), Constraint::Length(8)];
-    let [head, shops, circuits] = Layout::vertical(rows).areas(frame.area());
+    let rows = [Constraint::Length(2), Constraint::Min(9), Constraint::Length(10)];
+    let [head, shops, gates] = Layout::vertical(rows).areas(frame.area());
     draw_head(frame, head, moment);
     let halves = Layout::horizontal([Constraint::Fill(1); 2]).areas::<2>(shops);
     for side in Side::BOTH {
         let i = side as usize;
         draw_shop(frame, halves[i], side, moment, &curves[i]);
     }
-    draw_circuits(frame, circuits, &moment.lamps);
+    draw_gates(frame, gates, moment);
 }
 
 fn draw_head(frame: &mut Frame<'_>, area: Rect, moment: &Moment<'_>) {
@@ -110,7 +109,7 @@ fn draw_shop(frame: &mut Frame<'_>, area: Rect, side: Side, moment: &Moment<'_>,
         .to_vec();
     let lines = vec![
         Line::from(vec!["goodput       ".into(), text(goodput.map(percent)).bold().fg(color)]),
-        Line::from(vec!["other routes  ".into(), text(shop.beat.others.map(percent))]),
+        Line::from(vec!["others        ".into(), text(shop.beat.others.map(percent))]),
         Line::from(vec!["p99           ".into(), text(shop.beat.p99.map(millis))]),
         Line::from(format!("calls         {}", calls.join("  "))),
     ];
@@ -127,10 +126,13 @@ fn draw_shop(frame: &mut Frame<'_>, area: Rect, side: Side, moment: &Moment<'_>,
     frame.render_widget(Sparkline::default().data(bars).max(FULL), history);
 }
 
-fn draw_circuits(frame: &mut Frame<'_>, area: Rect, lamps: &[Lamp]) {
-    let spared: u64 = lamps.iter().map(|lamp| lamp.spared).sum();
-    let block = Block::bordered().title(format!(" circuits: {spared} calls spared ").bold());
-    let lines: Vec<Line<'_>> = lamps
+fn draw_gates(frame: &mut Frame<'_>, area: Rect, moment: &Moment<'_>) {
+    let spared: u64 = moment.lamps.iter().map(|lamp| lamp.spared).sum();
+    let refused = moment.ward.as_ref().map_or(0, |ward| ward.refused);
+    let title = format!(" circuits: {spared} calls spared, limits: {refused} requests refused ");
+    let block = Block::bordered().title(title.bold());
+    let mut lines: Vec<Line<'_>> = moment
+        .lamps
         .iter()
         .map(|lamp| {
             Line::from(vec![
@@ -140,6 +142,9 @@ fn draw_circuits(frame: &mut Frame<'_>, area: Rect, lamps: &[Lamp]) {
             ])
         })
         .collect();
+    lines.extend(moment.ward.as_ref().map(|ward| {
+        Line::from(vec![Span::from("▮ ").fg(Color::Blue), Span::from(ward.explain.as_str())])
+    }));
     frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }).block(block), area);
 }
 
@@ -190,6 +195,8 @@ mod tests {
             "64 of 64 slots",
             "A 1  B 2  C 3",
             "12 calls spared",
+            "34 requests refused",
+            "▮ per-client grants 20/s",
             "● B open",
             "upstream-b is open because",
         ] {
