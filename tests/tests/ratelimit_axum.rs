@@ -183,7 +183,7 @@ mod callers {
     async fn each_peer_has_a_limit_of_his_own_whatever_he_says_of_himself() {
         let by_peer = key::peer_ip(|info: &ConnectInfo<SocketAddr>| Some(info.0));
         let limit = RateLimitLayer::with_clock(FIVE, ManualClock::new()).keyed(by_peer);
-        let limits = limit.limits().clone();
+        let limits = limit.handle().clone();
         let app = Router::new().route("/pay", well(&Hits::default())).layer(limit);
         let server = serve_with_peers(app).await;
         for number in 1..=10 {
@@ -203,7 +203,7 @@ mod callers {
         let by_peer = key::peer_ip(|info: &ConnectInfo<SocketAddr>| Some(info.0));
         let by_caller = by_peer.behind(key::TrustedProxy::hops(1));
         let limit = RateLimitLayer::with_clock(FIVE, ManualClock::new()).keyed(by_caller);
-        let limits = limit.limits().clone();
+        let limits = limit.handle().clone();
         let app = Router::new().route("/pay", well(&Hits::default())).layer(limit);
         let server = serve_with_peers(app).await;
         let [proxy, _] = PEERS;
@@ -222,7 +222,7 @@ mod callers {
 async fn each_route_has_a_limit_of_its_own_and_unknown_paths_share_one() {
     let by_route = key::extension(MatchedPath::as_str);
     let limit = RateLimitLayer::with_clock(FIVE.burst(2), ManualClock::new()).keyed(by_route);
-    let limits = limit.limits().clone();
+    let limits = limit.handle().clone();
     let hits = Hits::default();
     let app = Router::new().route("/a", well(&hits)).route("/users/{id}", well(&hits));
     let server = serve(app.fallback(async || StatusCode::NOT_FOUND).layer(limit)).await;
@@ -282,7 +282,7 @@ async fn an_operator_changes_what_a_running_server_admits() {
     let server = serve(Router::new().route("/pay", well(&Hits::default())).layer(layer)).await;
     assert_eq!(status(server, "/pay").await, 200);
     assert_eq!(status(server, "/pay").await, 429);
-    limit.set_rate(Rate::per_second(100)).expect("a rate");
+    limit.change_rate(Rate::per_second(100)).expect("a rate");
     clock.advance(Duration::from_millis(10));
     assert_eq!(status(server, "/pay").await, 200);
     assert_eq!(status(server, "/pay").await, 429);
@@ -290,7 +290,7 @@ async fn an_operator_changes_what_a_running_server_admits() {
     for expected in [200, 200, 429] {
         assert_eq!(status(server, "/pay").await, expected);
     }
-    limit.set_rate(Rate::per_second(1)).expect("a rate");
+    limit.change_rate(Rate::per_second(1)).expect("a rate");
     clock.advance(Duration::from_millis(10));
     assert_eq!(status(server, "/pay").await, 429);
 }

@@ -67,7 +67,7 @@ fn assert_is_refusal(status: &Status, wait: Duration) {
 async fn each_peer_has_a_limit_of_his_own() {
     let by_peer = key::peer_ip(|info: &TcpConnectInfo| info.remote_addr());
     let layer = RateLimitLayer::with_clock(FIVE, ManualClock::new()).keyed(by_peer);
-    let limits = layer.limits().clone();
+    let limits = layer.handle().clone();
     let (incoming, endpoint) = loopback().await;
     let server = Server::builder().layer(layer).add_service(GreeterServer::new(Host::default()));
     tokio::spawn(server.serve_with_incoming(incoming));

@@ -96,7 +96,7 @@ async fn a_client_that_goes_away_makes_room_for_those_behind_him() {
 async fn each_tenant_has_a_line_of_its_own() {
     let clock = ManualClock::new();
     let layer = RateLimitLayer::with_clock(CONFIG, clock).keyed(key::header("x-tenant"));
-    let limits = layer.limits().clone();
+    let limits = layer.handle().clone();
     let app = Router::new().route("/report", get(async || ())).layer(layer.waiting());
     let server = serve(app).await;
     let report = async |tenant: &str| {

@@ -91,7 +91,7 @@ impl Protection {
 
     /// The limits as they are now.
     pub(crate) fn ward(&self) -> Ward {
-        let snapshot = self.limits.limits().snapshot();
+        let snapshot = self.limits.handle().snapshot();
         Ward { refused: snapshot.refused, explain: snapshot.explain() }
     }
 

@@ -38,14 +38,14 @@ impl Bucket {
     pub(super) fn try_acquire(&self, key: Option<&String>, cost: u32) -> Result<Grant, Rejected> {
         match self {
             Self::Single(limit) => limit.try_acquire_n(cost),
-            Self::Keyed(limits) => limits.try_acquire_n(key, cost),
+            Self::Keyed(limits) => limits.try_acquire_n(&key.cloned().unwrap_or_default(), cost),
         }
     }
 
     pub(super) fn acquire(&self, key: Option<&String>, cost: u32) -> Acquire {
         match self {
             Self::Single(limit) => limit.acquire(cost),
-            Self::Keyed(limits) => limits.acquire(key, cost),
+            Self::Keyed(limits) => limits.acquire(&key.cloned().unwrap_or_default(), cost),
         }
     }
 
@@ -53,7 +53,7 @@ impl Bucket {
         match (self, key) {
             (Self::Single(limit), _) => limit.quota(),
             (Self::Keyed(limits), Some(key)) => limits.quota(key),
-            (Self::Keyed(limits), None) => limits.snapshot().quota,
+            (Self::Keyed(limits), None) => limits.quota(&String::new()),
         }
     }
 }
