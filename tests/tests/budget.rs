@@ -1,6 +1,6 @@
 //! What a crate of ours costs those who take it: the crates that come with it.
 //!
-//! Counted is every package in the tree of normal dependencies with default features, procedural
+//! Counted is every package in the tree of normal dependencies without optional features, procedural
 //! macros and their dependencies included, and the crate itself. Two versions of one package count
 //! twice. What only tests, benches, examples or build scripts need is not in that tree.
 
@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 use std::process::{Command, Output};
 
 /// A library crate and the largest tree that it may have, where we promise one.
-const BUDGETS: [(&str, Option<usize>); 4] = [
+const BUDGETS: [(&str, Option<usize>); 5] = [
     ("breaker-core", Some(8)),
     ("portcullis-http", Some(16)),
     ("portcullis-breaker", Some(16)),
+    ("portcullis-ratelimit", Some(16)),
     // All layers together, with axum-core: the figure is shown, nothing is promised.
     ("portcullis", None),
 ];
@@ -56,7 +57,8 @@ fn tree_of(library: &str) -> String {
 
 fn cargo_tree(library: &str, options: &[&str]) -> Output {
     Command::new(env!("CARGO"))
-        .args(["tree", "--edges", "normal", "--prefix", "none", "--package", library])
+        .args(["tree", "--edges", "normal", "--prefix", "none", "--no-default-features"])
+        .args(["--package", library])
         .args(options)
         .current_dir(portcullis_tests::root())
         .output()

@@ -128,8 +128,10 @@ fn the_readme_names_the_test_command_and_the_main_job() {
 
 #[test]
 fn what_is_said_of_others_names_tests_that_exist() {
-    let dir = root().join("benches/peers/tests");
-    let tests = sources(&dir).iter().map(|path| read(path)).collect::<String>();
+    // The scenes of others; and what is said of ours alone, in the tests of the limit.
+    let dirs = ["benches/peers/tests", "crates/portcullis-ratelimit/tests"];
+    let files = dirs.iter().flat_map(|dir| sources(&root().join(dir)));
+    let tests = files.map(|path| read(&path)).collect::<String>();
     let page = read(&root().join("COMPARE.md"));
     let rows = page.lines().filter(|line| line.starts_with("| ") && line.contains("_"));
     let mut named = 0;

@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(not(feature = "tokio"), allow(dead_code, reason = "what only calls that wait need"))]
 
 #[cfg(feature = "tokio")]
 mod acquire;

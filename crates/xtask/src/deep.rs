@@ -9,6 +9,9 @@ use crate::{advisories, needs, peers, proofs, tools};
 /// How many cases each property sees, against 256 in the everyday run.
 const PROPERTY_CASES: u32 = 100_000;
 
+/// The same for rate limits, whose cases are longer.
+const LIMIT_CASES: u32 = 5_000;
+
 const FUZZ_TARGETS: [&str; 2] = ["config", "events"];
 
 /// How long each is fed, in seconds.
@@ -19,9 +22,11 @@ pub(crate) fn steps(workspace: &Workspace) -> Vec<Step> {
     let mut steps = vec![needs::step("redis-server"), needs::step("wrk"), properties()];
     steps.push(walk());
     steps.push(sizes());
+    steps.push(limits());
     steps.extend(proofs::deep(workspace));
     steps.extend(proofs::controls(workspace));
     steps.extend(suite(workspace, "conformance", |run| run));
+    steps.push(steady());
     steps.push(peers::clippy(workspace));
     steps.push(advisories::step(workspace));
     steps.push(miri(workspace));
@@ -54,6 +59,22 @@ fn walk() -> Step {
 fn sizes() -> Step {
     let args = "test --package portcullis-breaker --release --test sizes -- --nocapture";
     Step::tests("sizes", Invocation::cargo(args).env("PORTCULLIS_DEEP", "1"))
+}
+
+/// The properties of rate limits with many cases, and ten million decisions about a hundred thousand
+/// keys.
+fn limits() -> Step {
+    let args = "test --package portcullis-ratelimit --release --all-features -- --nocapture";
+    let run = Invocation::cargo(args)
+        .env("PORTCULLIS_DEEP", "1")
+        .env("PROPTEST_CASES", LIMIT_CASES.to_string());
+    Step::tests("limits", run)
+}
+
+/// Whether a limit admits what it should, under the load of another program.
+fn steady() -> Step {
+    let args = "bench --quiet --package portcullis-benches --bench steady";
+    Step::run("steady", Invocation::cargo(args))
 }
 
 /// The integration tests with this word in their name, in release, one step each.
