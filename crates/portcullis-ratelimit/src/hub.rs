@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use breaker_core::{
@@ -203,8 +204,9 @@ impl Hub {
         self.tell_change(change.as_ref(), now);
     }
 
-    /// Puts another configuration in force.
-    pub(crate) fn reconfigure(&self, config: RateLimit) {
+    /// Puts another configuration in force, has those woken whom it concerns, and tells of it: in
+    /// this order, so that an observer that panics keeps nobody asleep.
+    pub(crate) fn reconfigure(&self, config: RateLimit, stir: impl FnOnce()) {
         let now = self.now();
         let mut rule = lock(&self.rule);
         rule.controller = config.adjust.map(|it| RateController::new(it, config.rate, now));
@@ -229,6 +231,7 @@ impl Hub {
         let _ = self.put_in_force(&mut rule, now);
         let version = rule.now.version;
         drop(rule);
+        stir();
         self.tell(now, Interest::CHANGES, || EventKind::Reconfigured { version });
     }
 
@@ -242,6 +245,16 @@ impl Hub {
     /// Gives the place back.
     pub(crate) fn wait_no_more(&self) {
         self.waiters.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Takes note that somebody has given up, and wakes the next. An observer that panics while a
+    /// call is refused lets it give up a place that it has no more: that is no place to give back.
+    pub(crate) fn left(&self, left: Option<Option<Waker>>) {
+        let Some(next) = left else { return };
+        self.wait_no_more();
+        if let Some(waker) = next {
+            waker.wake();
+        }
     }
 
     pub(crate) fn waiters(&self) -> u32 {

@@ -251,8 +251,7 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static> RateLimiters<K> {
     /// What [`RateLimit::check`] finds; then nothing is changed.
     pub fn reconfigure(&self, config: RateLimit) -> Result<(), ConfigErrors> {
         config.check()?;
-        self.shared.hub.reconfigure(config);
-        self.shared.stir_all();
+        self.shared.hub.reconfigure(config, || self.shared.stir_all());
         Ok(())
     }
 
@@ -307,10 +306,17 @@ impl<K: Clone + Eq + Hash> Keyed<K> {
         {
             let mut shard = lock(&self.shards[number as usize]);
             shard.catch_up(&self.hub, now);
-            if let Some(Where { index, age }) = shard.place_of(hash, key, now, &self.hub) {
+            let place = shard.place_of(hash, key, now, &self.hub);
+            let gone = shard.gone();
+            if let Some(Where { index, age }) = place {
                 let (seat, force) = shard.at(index);
-                return (Place { shard: number, index, age }, work(seat, force));
+                let done = work(seat, force);
+                drop(shard);
+                drop(gone);
+                return (Place { shard: number, index, age }, done);
             }
+            drop(shard);
+            drop(gone);
         }
         self.at_desk(OVERFLOW, now, work)
     }
@@ -428,8 +434,8 @@ impl<K: Clone + Eq + Hash + Send + Sync> Home for Keyed<K> {
     }
 
     fn leave(&self, place: Place, number: u64) {
-        self.hub.wait_no_more();
-        wake(self.again(place, self.hub.now(), |seat, _| seat.leave(number)).flatten());
+        let left = self.again(place, self.hub.now(), |seat, _| seat.leave(number));
+        self.hub.left(left.flatten());
     }
 }
 

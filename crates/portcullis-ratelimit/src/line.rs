@@ -106,13 +106,13 @@ impl Line {
         self.wake_first()
     }
 
-    /// Takes somebody out who has given up; hands out who is to be woken.
+    /// Takes somebody out who has given up, if he is still there; hands out who is to be woken.
     #[must_use]
-    pub(crate) fn leave(&mut self, number: u64) -> Option<Waker> {
+    pub(crate) fn leave(&mut self, number: u64) -> Option<Option<Waker>> {
         let place = self.place(number)?;
         self.waiting.remove(place);
         self.after = None;
-        if place == 0 { self.wake_first() } else { None }
+        Some(if place == 0 { self.wake_first() } else { None })
     }
 
     /// Who is first, to be woken because something has changed.

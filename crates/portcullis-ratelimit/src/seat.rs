@@ -109,9 +109,10 @@ impl Seat {
         }
     }
 
-    /// Takes a call out of the line that has given up.
+    /// Takes a call out of the line that has given up, if it is still there; hands out who is to be
+    /// woken.
     #[must_use]
-    pub(crate) fn leave(&mut self, number: u64) -> Option<Waker> {
+    pub(crate) fn leave(&mut self, number: u64) -> Option<Option<Waker>> {
         self.line.as_mut()?.leave(number)
     }
 

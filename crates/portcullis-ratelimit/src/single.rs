@@ -203,8 +203,8 @@ impl RateLimiter {
     /// What [`RateLimit::check`] finds; then nothing is changed.
     pub fn reconfigure(&self, config: RateLimit) -> Result<(), ConfigErrors> {
         config.check()?;
-        self.shared.hub.reconfigure(config);
-        self.shared.stir(|desk, _| desk.seat.stir());
+        let single = &*self.shared;
+        single.hub.reconfigure(config, || single.stir(|desk, _| desk.seat.stir()));
         Ok(())
     }
 
@@ -290,8 +290,8 @@ impl Home for Single {
     }
 
     fn leave(&self, _: Place, number: u64) {
-        self.hub.wait_no_more();
-        self.stir(|desk, _| desk.seat.leave(number));
+        let left = self.at_desk(self.hub.now(), |desk, _| desk.seat.leave(number));
+        self.hub.left(left);
     }
 }
 

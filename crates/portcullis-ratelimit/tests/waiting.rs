@@ -226,3 +226,27 @@ async fn those_who_wait_are_served_in_order_by_every_algorithm() {
         assert!(limit.acquire(100).await.is_err(), "more than it ever holds");
     }
 }
+
+struct Panics;
+
+impl breaker_core::Observe for Panics {
+    fn interest(&self) -> breaker_core::Interest {
+        breaker_core::Interest::REFUSALS
+    }
+
+    fn event(&self, _: &breaker_core::Event<'_>) {
+        panic!("as told");
+    }
+}
+
+// S-RATE-11: a place that a panic has taken away is not given back twice.
+#[tokio::test(start_paused = true)]
+async fn an_observer_that_panics_leaves_the_line_as_long_as_it_is() {
+    let limit = empty(TEN.max_waiters(1));
+    limit.observe(Panics);
+    let turn = tokio::spawn(limit.acquire(1));
+    tokio::task::yield_now().await;
+    limit.change_rate(Rate::new(1, Duration::from_secs(60))).expect("a good rate");
+    assert!(turn.await.is_err(), "the panic goes on");
+    assert_eq!(limit.snapshot().waiters, 0);
+}

@@ -22,6 +22,8 @@ pub(super) struct Shard<K> {
     entries: Vec<Entry<K>>,
     /// Places of keys that are gone.
     free: Vec<u32>,
+    /// Keys that are gone, to be dropped where no lock is taken.
+    gone: Vec<K>,
     newest: u32,
     oldest: u32,
     most: usize,
@@ -65,12 +67,18 @@ impl<K: Clone + Eq + Hash> Shard<K> {
             places: HashMap::default(),
             entries: Vec::new(),
             free: Vec::new(),
+            gone: Vec::new(),
             newest: NOWHERE,
             oldest: NOWHERE,
             most,
             force,
             own: HashMap::new(),
         }
+    }
+
+    /// Keys that are gone: to be dropped outside of the lock, since that is the user's code.
+    pub(super) fn gone(&mut self) -> Vec<K> {
+        std::mem::take(&mut self.gone)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -176,7 +184,7 @@ impl<K: Clone + Eq + Hash> Shard<K> {
         self.unlink(index);
         let entry = &mut self.entries[index as usize];
         self.places.remove(&entry.hash);
-        entry.key = None;
+        self.gone.extend(entry.key.take());
         // What it holds is given back, not only its place.
         entry.seat = Seat::under(&self.force);
         self.free.push(index);
