@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::Duration;
 
 use breaker_core::{
@@ -12,6 +11,7 @@ use breaker_core::{
 
 use crate::config::RateLimit;
 use crate::controller::RateController;
+use crate::line::Left;
 use crate::probe::{ResourceGauge, ResourceProbe, Usage};
 use crate::rate::Rate;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering, lock};
@@ -249,8 +249,8 @@ impl Hub {
 
     /// Takes note that somebody has given up, and wakes the next. An observer that panics while a
     /// call is refused lets it give up a place that it has no more: that is no place to give back.
-    pub(crate) fn left(&self, left: Option<Option<Waker>>) {
-        let Some(next) = left else { return };
+    pub(crate) fn left(&self, left: Option<Left>) {
+        let Some(Left { next }) = left else { return };
         self.wait_no_more();
         if let Some(waker) = next {
             waker.wake();

@@ -31,6 +31,13 @@ struct Waiting {
     waker: Option<Waker>,
 }
 
+/// Somebody has left the line.
+#[derive(Debug)]
+pub(crate) struct Left {
+    /// Who is to be woken.
+    pub(crate) next: Option<Waker>,
+}
+
 impl Line {
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
@@ -108,11 +115,11 @@ impl Line {
 
     /// Takes somebody out who has given up, if he is still there; hands out who is to be woken.
     #[must_use]
-    pub(crate) fn leave(&mut self, number: u64) -> Option<Option<Waker>> {
+    pub(crate) fn leave(&mut self, number: u64) -> Option<Left> {
         let place = self.place(number)?;
         self.waiting.remove(place);
         self.after = None;
-        Some(if place == 0 { self.wake_first() } else { None })
+        Some(Left { next: if place == 0 { self.wake_first() } else { None } })
     }
 
     /// Who is first, to be woken because something has changed.

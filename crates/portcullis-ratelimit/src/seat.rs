@@ -6,7 +6,7 @@ use std::time::Duration;
 use breaker_core::{Name, Quota, Reason, Rejected, Tick};
 
 use crate::limiter::{Decision, Limiter, State};
-use crate::line::Line;
+use crate::line::{Left, Line};
 use crate::terms::Terms;
 
 /// One bucket, and those who wait for it.
@@ -112,7 +112,7 @@ impl Seat {
     /// Takes a call out of the line that has given up, if it is still there; hands out who is to be
     /// woken.
     #[must_use]
-    pub(crate) fn leave(&mut self, number: u64) -> Option<Option<Waker>> {
+    pub(crate) fn leave(&mut self, number: u64) -> Option<Left> {
         self.line.as_mut()?.leave(number)
     }
 
