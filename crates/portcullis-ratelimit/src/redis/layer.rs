@@ -1,6 +1,7 @@
 //! A shared quota as a layer: [`SharedKey`].
 
 use std::fmt::{self, Display, Write as _};
+use std::hash::Hash;
 
 use breaker_core::{Key, Name, Outcome, Quota};
 use portcullis_http::{AsRefused, Auto, HttpOrGrpc};
@@ -34,9 +35,14 @@ impl RateLimitWaitLayer<HttpOrGrpc, Auto, SharedByAll, AsRefused> {
 }
 
 impl<C, R, A> RateLimitWaitLayer<C, R, SharedByAll, A> {
-    /// One quota per key of the request. Keys are shared by their text: keys of
-    /// [`portcullis_http::key`] that are longer than 64 bytes end in a digest that differs from
-    /// process to process, so take a closure of your own for such.
+    /// One quota per key of the request: the same key, as text, is the same quota in all processes.
+    ///
+    /// Values of more than 64 bytes are not the same for [`portcullis_http::key`], which shortens
+    /// them to a digest of each process's own: give those to [`keyed_fn`](Self::keyed_fn), as a
+    /// `String`.
+    ///
+    /// In the store and for the [`handle`](RateLimitWaitLayer::handle) the letter `k` stands before
+    /// the text: `limiter.quota("kgold")`.
     pub fn keyed<F>(self, key: F) -> RateLimitWaitLayer<C, R, SharedKey<F>, A>
     where
         F: Key<http::Request<()>>,
@@ -49,7 +55,7 @@ impl<C, R, A> RateLimitWaitLayer<C, R, SharedByAll, A> {
     pub fn keyed_fn<F, Req, K>(self, key: F) -> RateLimitWaitLayer<C, R, SharedKey<F>, A>
     where
         F: Fn(&Req) -> Option<K>,
-        K: Display,
+        K: Clone + Display + Eq + Hash + Send + Sync + 'static,
     {
         self.keyed_by(key)
     }
@@ -105,7 +111,10 @@ fn with_text<T>(key: &impl Display, hand_on: impl FnOnce(&str) -> T) -> T {
             return hand_on(text);
         }
     }
-    hand_on(&format!("k{key}"))
+    let mut long = String::new();
+    // A key that cannot say its text is what it has said so far.
+    let _ = write!(long, "k{key}");
+    hand_on(&long)
 }
 
 /// A text that is kept in place.
@@ -149,5 +158,32 @@ impl Admission for Share {
 
     fn watch<T>(&self, part: impl FnOnce() -> T) -> T {
         part()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // T1
+    #[test]
+    fn a_key_is_handed_on_whole_however_long_it_is() {
+        for len in [0, 1, 95, 96, 5_000] {
+            let key = "k".repeat(len);
+            assert_eq!(with_text(&key, str::len), len + 1, "{len}");
+        }
+    }
+
+    // T1
+    #[test]
+    fn a_key_that_cannot_say_its_text_ends_nothing() {
+        struct Mute;
+        impl Display for Mute {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("so far")?;
+                Err(fmt::Error)
+            }
+        }
+        assert_eq!(with_text(&Mute, str::to_owned), "kso far");
     }
 }

@@ -47,7 +47,8 @@ impl Share {
     /// Whether the call was admitted without the store, because that gave no answer.
     #[must_use]
     pub const fn is_without_store(&self) -> bool {
-        matches!(self.source, Source::Own { .. } | Source::Overflow { .. } | Source::Nothing)
+        self.cost > 0
+            && matches!(self.source, Source::Own { .. } | Source::Overflow { .. } | Source::Nothing)
     }
 
     /// The quota of the key, and what is left of it as far as this process knows; `None` where

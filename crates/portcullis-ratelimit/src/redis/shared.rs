@@ -96,6 +96,12 @@ impl Shared {
                 Look::Ask => {}
             }
         }
+        if cost == 0 {
+            // Nobody need be asked for it.
+            shard.counts.granted += 1;
+            drop(shard);
+            return First::Decided(Ok(self.share(cost, Source::Nothing)));
+        }
         drop(shard);
         match self.circuit.known_refusal() {
             Some(open) => {

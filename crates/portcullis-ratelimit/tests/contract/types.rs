@@ -54,6 +54,24 @@ fn layers_services_and_futures_are_clone_send_and_sync() {
     fits(layer().keyed(key::host()).waiting());
 }
 
+#[cfg(feature = "redis")]
+#[test]
+fn so_they_are_where_the_quota_is_shared() {
+    use portcullis_ratelimit::{
+        OnStoreFailure, Rate, RateLimitWaitLayer, RedisLimit, RedisLimiter,
+    };
+    const LIMIT: RedisLimit = RedisLimit::new(Rate::per_second(9), 5, OnStoreFailure::FailOpen);
+    // Nobody listens there, and nobody is asked.
+    let client = redis::Client::open("redis://127.0.0.1:1/").expect("an address");
+    let limiter = shareable(RedisLimiter::new(LIMIT, client).expect("a valid limit"));
+    let layer = || RateLimitWaitLayer::shared(limiter.clone());
+    fits(layer());
+    fits(layer().keyed(key::peer()).headers(RateLimitHeaders::legacy()));
+    let held = "a string that is moved in".to_owned();
+    fits(layer().keyed_fn(move |_: &Web| Some(held.clone())).cost_fn(|_: &Web| 2));
+    fits(layer().refuse(|_: &Web, _| Ok(Page::default())));
+}
+
 #[test]
 fn so_they_are_with_closures() {
     let held = "a string that is moved in".to_owned();
