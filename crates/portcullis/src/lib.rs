@@ -27,9 +27,9 @@ pub use portcullis_http::{
 pub use portcullis_ratelimit;
 #[cfg(feature = "tokio")]
 pub use portcullis_ratelimit::{Acquire, RateLimitWaitLayer, RateLimitWaitService};
-#[cfg(feature = "redis")]
-pub use portcullis_ratelimit::{OnStoreFailure, RedisLimit, RedisLimiter};
 pub use portcullis_ratelimit::{
     Adjust, Grant, Rate, RateLimit, RateLimitLayer, RateLimitService, RateLimiter, RateLimiters,
     ResourceProbe, SystemProbe, Throttle, Usage, limiter::Algorithm,
 };
+#[cfg(feature = "redis")]
+pub use portcullis_ratelimit::{OnStoreFailure, RedisLimit, RedisLimiter};
