@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use breaker_core::{Rejected, Tick};
 use tokio::time::Sleep;
@@ -74,17 +74,18 @@ impl Waiter {
         Self { home, place, who, latest, in_line: true, sleep: None }
     }
 
+    /// What it does next; where it does not go on waiting, it has left the line.
+    pub(crate) fn turn(&mut self, waker: &Waker) -> Turning {
+        let turn = self.home.turn(self.place, self.who, self.latest, waker);
+        self.in_line = matches!(turn, Turning::Sleep(_) | Turning::Behind);
+        turn
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Grant, Rejected>> {
         loop {
-            match self.home.turn(self.place, self.who, self.latest, cx.waker()) {
-                Turning::Go(taken) => {
-                    self.in_line = false;
-                    return Poll::Ready(Ok(self.grant(taken)));
-                }
-                Turning::Refused(rejected) => {
-                    self.in_line = false;
-                    return Poll::Ready(Err(rejected));
-                }
+            match self.turn(cx.waker()) {
+                Turning::Go(taken) => return Poll::Ready(Ok(self.grant(taken))),
+                Turning::Refused(rejected) => return Poll::Ready(Err(rejected)),
                 Turning::Behind => return Poll::Pending,
                 Turning::Sleep(time) => {
                     let sleep = tokio::time::sleep(time);

@@ -7,8 +7,10 @@ use breaker_core::{Rejected, Tick};
 use crate::config::RateLimit;
 use crate::grant::Turning;
 use crate::hub::{Hub, InForce};
-use crate::lent::{Lent, here};
+use crate::lent::Lent;
+use crate::lent::thread::here;
 use crate::limiter::{Algorithm, State};
+use crate::planted::planted;
 use crate::seat::{Seat, Short, Turn, rejected};
 
 /// One bucket, and what was in force when it was last looked at.
@@ -53,7 +55,9 @@ impl Desk {
         let terms = &self.force.terms;
         // Another thread may have filled the same share in between: it is as good as this one.
         let back = lent.call_in_here();
-        self.seat.state.hold_back(terms, now, self.lent.iter().sum());
+        if !planted("fills-twice") {
+            self.seat.state.hold_back(terms, now, self.lent.iter().sum());
+        }
         self.lent[here()] = 0;
         if back > 0 {
             let _ = self.seat.give_back(terms, now, (now, back));
@@ -73,7 +77,9 @@ impl Desk {
             return;
         }
         let terms = &self.force.terms;
-        self.seat.state.hold_back(terms, now, self.lent.iter().sum());
+        if !planted("fills-twice") {
+            self.seat.state.hold_back(terms, now, self.lent.iter().sum());
+        }
         let back = lent.call_in();
         self.lent = [0; Lent::SHARES];
         let _ = self.seat.give_back(terms, now, (now, back));

@@ -1,7 +1,9 @@
 //! Calls that a large token bucket has lent to threads in advance: [`Lent`].
 
-use std::cell::Cell;
+pub(crate) mod thread;
 
+use self::thread::here;
+use crate::planted::planted;
 use crate::sync::{AtomicU32, Ordering};
 
 /// Calls that have been taken from a bucket in advance, so that they are admitted without a look at
@@ -21,10 +23,6 @@ pub(crate) struct Lent {
 #[derive(Debug)]
 #[repr(align(128))]
 struct Share(AtomicU32);
-
-thread_local! {
-    static HERE: Cell<Option<u8>> = const { Cell::new(None) };
-}
 
 impl Lent {
     pub(crate) const SHARES: usize = 8;
@@ -50,6 +48,10 @@ impl Lent {
         // Nothing but the number is handed over, so its order to other memory is of no account.
         while left >= calls && left > 0 {
             let spent = left - calls;
+            if planted("spends-unseen") {
+                share.store(spent, Ordering::Relaxed);
+                return true;
+            }
             match share.compare_exchange_weak(left, spent, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(other) => left = other,
@@ -72,21 +74,4 @@ impl Lent {
     pub(crate) fn call_in(&self) -> u32 {
         self.shares.iter().map(|share| share.0.swap(0, Ordering::Relaxed)).sum()
     }
-}
-
-/// The number of the share that belongs to this thread.
-#[inline]
-pub(crate) fn here() -> usize {
-    match HERE.get() {
-        Some(here) => usize::from(here) % Lent::SHARES,
-        None => first_time(),
-    }
-}
-
-#[cold]
-fn first_time() -> usize {
-    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    let here = NEXT.fetch_add(1, Ordering::Relaxed) as usize % Lent::SHARES;
-    HERE.set(Some(here as u8));
-    here
 }

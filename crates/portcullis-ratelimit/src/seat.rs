@@ -7,6 +7,7 @@ use breaker_core::{Name, Quota, Reason, Rejected, Tick};
 
 use crate::limiter::{Decision, Limiter, State};
 use crate::line::Line;
+use crate::planted::planted;
 use crate::terms::Terms;
 
 /// One bucket, and those who wait for it.
@@ -137,7 +138,7 @@ impl Seat {
 
     /// Whether it equals a new one, so that nothing is lost with it.
     pub(crate) fn is_new(&self, terms: &Terms, now: Tick) -> bool {
-        !self.has_line() && self.state.full_at(terms, now) <= now
+        !self.has_line() && (self.state.full_at(terms, now) <= now || planted("debts-forgotten"))
     }
 
     /// What is granted, and what is left.

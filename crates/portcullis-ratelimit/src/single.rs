@@ -13,6 +13,7 @@ use crate::desk::{Desk, end_turn};
 use crate::grant::{Grant, Home, Place, Turning};
 use crate::hub::{Hub, Time};
 use crate::lent::Lent;
+use crate::planted::planted;
 use crate::probe::{ResourceProbe, SystemProbe};
 use crate::rate::Rate;
 use crate::snapshot::Snapshot;
@@ -204,7 +205,9 @@ impl RateLimiter {
     pub fn reconfigure(&self, config: RateLimit) -> Result<(), ConfigErrors> {
         config.check()?;
         self.shared.hub.reconfigure(config);
-        self.shared.stir(|desk, _| desk.seat.stir());
+        if !planted("stirs-nobody") {
+            self.shared.stir(|desk, _| desk.seat.stir());
+        }
         Ok(())
     }
 

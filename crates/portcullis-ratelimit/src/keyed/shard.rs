@@ -11,6 +11,7 @@ use breaker_core::{Quota, Tick};
 use crate::config::RateLimit;
 use crate::grant::Place;
 use crate::hub::{Hub, InForce};
+use crate::planted::planted;
 use crate::seat::Seat;
 use crate::sync::Ordering;
 use crate::terms::Terms;
@@ -203,7 +204,8 @@ impl<K: Clone + Eq + Hash> Shard<K> {
     /// The bucket at a place, if it is still that of the same key.
     pub(super) fn again(&mut self, place: Place) -> Option<(&mut Seat, &InForce)> {
         let entry = self.entries.get(place.index as usize)?;
-        (entry.age == place.age && entry.key.is_some()).then(|| self.at(place.index))
+        let same = entry.age == place.age || planted("age-unseen");
+        (same && entry.key.is_some()).then(|| self.at(place.index))
     }
 
     /// What is granted to a key, and what is left of it.
