@@ -124,7 +124,10 @@ impl Meter {
     }
 
     const fn at_rate(self, rate: Rate, now: Tick) -> Self {
-        Self { since: now, shown: self.at(now), speed: self.speed_of(rate), ..self }
+        // Who read the clock first may come second: what was gained since is not gained twice.
+        let late = now.as_nanos() < self.since.as_nanos();
+        let since = if late { self.since } else { now };
+        Self { since, shown: self.at(since), speed: self.speed_of(rate), ..self }
     }
 
     const fn speed_of(&self, rate: Rate) -> u64 {
@@ -210,6 +213,16 @@ mod tests {
         assert_eq!((before.limit(), after.limit()), (10, 1_000));
         assert_eq!(after.meter.at(second(1)), after.meter.at(second(2)));
         assert_eq!(after.at_rate(slow, second(3)).meter.at(second(4)) / after.meter.unit, 1_030);
+    }
+
+    #[test]
+    fn a_change_that_comes_late_gains_nothing_twice() {
+        let second = |n: u64| Tick::from_millis(1_000 * n);
+        let ten = Rate::per_second(10);
+        let change = terms(ten, ten).at_rate(Rate::per_second(5), second(2));
+        let late = change.at_rate(ten, second(1));
+        let gained = |at| late.meter.at(at) / late.meter.unit;
+        assert_eq!((gained(second(2)), gained(second(3))), (20, 30));
     }
 
     #[test]
