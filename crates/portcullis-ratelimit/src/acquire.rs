@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use breaker_core::{Rejected, Tick};
 use tokio::time::Sleep;
@@ -38,9 +38,8 @@ pub(crate) struct Waiter {
     place: Place,
     /// Its number, and its cost.
     who: (u64, u32),
-    latest: Tick,
     in_line: bool,
-    /// The timer of the first in the line; only that one has one.
+    /// For when it can go, where it is the first; else for when it has waited long enough.
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
@@ -70,22 +69,22 @@ impl Future for Acquire {
 }
 
 impl Waiter {
-    pub(crate) fn new(home: Arc<dyn Home>, place: Place, who: (u64, u32), latest: Tick) -> Self {
-        Self { home, place, who, latest, in_line: true, sleep: None }
+    pub(crate) const fn new(home: Arc<dyn Home>, place: Place, who: (u64, u32)) -> Self {
+        Self { home, place, who, in_line: true, sleep: None }
+    }
+
+    /// What it does next; where it does not go on waiting, it has left the line.
+    pub(crate) fn turn(&mut self, waker: &Waker) -> Turning {
+        let turn = self.home.turn(self.place, self.who, waker);
+        self.in_line = matches!(turn, Turning::Sleep(_));
+        turn
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Grant, Rejected>> {
         loop {
-            match self.home.turn(self.place, self.who, self.latest, cx.waker()) {
-                Turning::Go(taken) => {
-                    self.in_line = false;
-                    return Poll::Ready(Ok(self.grant(taken)));
-                }
-                Turning::Refused(rejected) => {
-                    self.in_line = false;
-                    return Poll::Ready(Err(rejected));
-                }
-                Turning::Behind => return Poll::Pending,
+            match self.turn(cx.waker()) {
+                Turning::Go(taken) => return Poll::Ready(Ok(self.grant(taken))),
+                Turning::Refused(rejected) => return Poll::Ready(Err(rejected)),
                 Turning::Sleep(time) => {
                     let sleep = tokio::time::sleep(time);
                     match &mut self.sleep {

@@ -326,6 +326,17 @@ impl RateLimit {
     #[allow(clippy::unused_self, reason = "has something to do with the feature")]
     const fn check_governor(&self, _: &mut Vec<ConfigError>) {}
 
+    /// The most that a call may cost at the rate of the configuration.
+    pub(crate) fn most(&self) -> u32 {
+        let limit = self.rate.in_window(self.window);
+        match self.algorithm {
+            Algorithm::Adaptive => self.burst.min(limit),
+            Algorithm::Loosest => self.burst.max(limit),
+            other if other.uses_burst() => self.burst,
+            _ => limit,
+        }
+    }
+
     /// The fastest rate that it will ever have by itself.
     pub(crate) fn fastest(&self) -> Rate {
         self.adjust.map_or(self.rate, |adjust| adjust.bounds(self.rate).1.max(self.rate))

@@ -2,14 +2,17 @@
 
 use std::task::Waker;
 
-use breaker_core::{Rejected, Tick};
+use breaker_core::{Reason, Rejected, Tick};
 
 use crate::config::RateLimit;
 use crate::grant::Turning;
 use crate::hub::{Hub, InForce};
-use crate::lent::{Lent, here};
+use crate::lent::Lent;
+use crate::lent::thread::here;
 use crate::limiter::{Algorithm, State};
-use crate::seat::{Seat, Short, Turn, rejected};
+use crate::line::{Aftermath, Turn};
+use crate::planted::planted;
+use crate::seat::{Seat, Short};
 
 /// One bucket, and what was in force when it was last looked at.
 #[derive(Debug)]
@@ -37,46 +40,56 @@ impl Desk {
     /// Admits a call, having called in what it needs of what was lent; if there is enough, this
     /// thread is lent its share again.
     #[inline]
-    pub(crate) fn admit(&mut self, now: Tick, cost: u32, lent: &Lent) -> Result<(), Short> {
+    pub(crate) fn admit(
+        &mut self,
+        now: Tick,
+        cost: u32,
+        lent: &Lent,
+        out: &mut Aftermath,
+    ) -> Result<(), Short> {
         if self.share > 0 {
-            if self.lend(now, cost, lent) {
+            if self.lend(now, cost, lent, out) {
                 return Ok(());
             }
-            self.call_in(now, lent);
+            self.call_in(now, lent, out);
         }
-        self.seat.admit(&self.force.terms, now, cost)
+        self.seat.admit(&self.force.terms, now, cost, out)
     }
 
     /// Takes the cost of a call and lends a share of the bucket to this thread, if there is enough
     /// and nobody waits.
-    fn lend(&mut self, now: Tick, cost: u32, lent: &Lent) -> bool {
+    fn lend(&mut self, now: Tick, cost: u32, lent: &Lent, out: &mut Aftermath) -> bool {
         let terms = &self.force.terms;
         // Another thread may have filled the same share in between: it is as good as this one.
         let back = lent.call_in_here();
-        self.seat.state.hold_back(terms, now, self.lent.iter().sum());
+        if !planted("fills-twice") {
+            self.seat.state.hold_back(terms, now, self.lent.iter().sum());
+        }
         self.lent[here()] = 0;
         if back > 0 {
-            let _ = self.seat.give_back(terms, now, (now, back));
+            self.seat.give_back(terms, now, (now, back), out);
         }
         let Some(all) = self.share.checked_add(cost) else { return false };
-        if self.seat.admit(terms, now, all).is_err() {
+        if self.seat.admit(terms, now, all, out).is_err() {
             return false;
         }
         self.lent[here()] = self.share;
-        lent.lend(self.share);
+        lent.lend(self.share, now);
         true
     }
 
     /// Takes back into the bucket all that was lent and not spent.
-    pub(crate) fn call_in(&mut self, now: Tick, lent: &Lent) {
+    pub(crate) fn call_in(&mut self, now: Tick, lent: &Lent, out: &mut Aftermath) {
         if self.lent == [0; Lent::SHARES] {
             return;
         }
         let terms = &self.force.terms;
-        self.seat.state.hold_back(terms, now, self.lent.iter().sum());
+        if !planted("fills-twice") {
+            self.seat.state.hold_back(terms, now, self.lent.iter().sum());
+        }
         let back = lent.call_in();
         self.lent = [0; Lent::SHARES];
-        let _ = self.seat.give_back(terms, now, (now, back));
+        self.seat.give_back(terms, now, (now, back), out);
     }
 
     /// Takes over what is in force by now.
@@ -91,16 +104,18 @@ impl Desk {
 
     /// The same for a bucket that lends.
     #[inline]
-    pub(crate) fn catch_up_lending(&mut self, hub: &Hub, now: Tick, lent: &Lent) {
+    pub(crate) fn catch_up_lending(
+        &mut self,
+        hub: &Hub,
+        now: Tick,
+        lent: &Lent,
+        out: &mut Aftermath,
+    ) {
         if self.force.version != hub.version() {
-            self.call_in(now, lent);
+            self.call_in(now, lent, out);
             self.catch_up(hub, now);
             self.share = share(&self.force.config);
         }
-    }
-
-    pub(crate) fn rejected(&self, short: Short, now: Tick) -> Rejected {
-        self.seat.rejected(&self.force, short, now)
     }
 }
 
@@ -121,7 +136,9 @@ impl Seat {
     /// Carries a bucket over to what is in force. A rate that moved by itself asks nothing of it;
     /// after a new configuration what was taken stays taken.
     pub(crate) fn carry(&mut self, from: &InForce, to: &InForce, now: Tick) {
-        if from.era != to.era {
+        if from.era == to.era {
+            self.upset();
+        } else {
             self.go_over(from, to, now);
         }
     }
@@ -130,68 +147,76 @@ impl Seat {
     pub(crate) fn go_over(&mut self, from: &InForce, to: &InForce, now: Tick) {
         let old = (from.config.algorithm, &from.terms);
         self.state.go_over(old, (to.config.algorithm, &to.terms), now);
-        if let Some(line) = &mut self.line {
-            line.upset();
+        self.upset();
+    }
+
+    /// A refusal, with the time until the call would be admitted.
+    pub(crate) fn rejected(
+        &self,
+        force: &InForce,
+        (short, cost): (Short, u32),
+        now: Tick,
+    ) -> Rejected {
+        let (name, quota) = (force.config.name, self.quota(&force.terms, now));
+        match short {
+            Short::Until(at) => {
+                Rejected::new(name, Reason::RateLimited).with_retry_after(at.since(now))
+            }
+            // A window that is small because the rate has fallen: nobody knows for how long.
+            Short::Never if cost <= force.config.most() => Rejected::new(name, Reason::RateLimited),
+            Short::Never => Rejected::new(name, Reason::CostTooHigh),
         }
+        .with_quota(quota)
     }
 
-    pub(crate) fn rejected(&self, force: &InForce, short: Short, now: Tick) -> Rejected {
-        rejected(force.config.name, short, now, self.quota(&force.terms, now))
-    }
-
-    /// Admits a call (`None`), or lets it join those who wait: its number, and how long it may wait.
+    /// Admits a call (`None`), or lets it join those who wait: its number.
     pub(crate) fn enter(
         &mut self,
-        force: &InForce,
-        hub: &Hub,
+        (force, hub): (&InForce, &Hub),
         now: Tick,
         cost: u32,
-    ) -> Result<Option<(u64, Tick)>, Rejected> {
-        let Err(short) = self.admit(&force.terms, now, cost) else { return Ok(None) };
-        if !hub.wait() {
-            return Err(self.rejected(force, short, now));
-        }
+        out: &mut Aftermath,
+    ) -> Result<Option<u64>, Rejected> {
+        let Err(short) = self.admit(&force.terms, now, cost, out) else { return Ok(None) };
         let latest = now.after(force.config.max_wait);
-        self.join(&force.terms, now, cost, latest).map(|number| Some((number, latest))).map_err(
-            |short| {
+        let in_time = matches!(short, Short::Until(at) if at <= latest);
+        if !in_time || !hub.wait() {
+            return Err(self.rejected(force, (short, cost), now));
+        }
+        match self.join(&force.terms, (now, latest), cost) {
+            Ok(number) => Ok(Some(number)),
+            Err(short) => {
                 hub.wait_no_more();
-                self.rejected(force, short, now)
-            },
-        )
+                Err(self.rejected(force, (short, cost), now))
+            }
+        }
     }
 
-    /// What a call that waits does next; hands out who is to be woken.
+    /// What a call that waits does next.
     pub(crate) fn next(
         &mut self,
         force: &InForce,
         now: Tick,
-        who: (u64, u32),
-        latest: Tick,
-        waker: &Waker,
-    ) -> (Turning, Option<Waker>) {
-        match self.turn(&force.terms, now, who, latest, waker) {
-            Turn::Go(taken, next) => (Turning::Go(taken), next),
-            Turn::Refused(short, next) => {
-                (Turning::Refused(self.rejected(force, short, now)), next)
-            }
-            Turn::Sleep(until) => (Turning::Sleep(until.since(now)), None),
-            Turn::Behind => (Turning::Behind, None),
+        (number, cost): (u64, u32),
+        (waker, out): (Waker, &mut Aftermath),
+    ) -> Turning {
+        match self.turn(&force.terms, now, number, (waker, out)) {
+            Turn::Go(taken) => Turning::Go(taken),
+            Turn::Refused(short) => Turning::Refused(self.rejected(force, (short, cost), now)),
+            Turn::Sleep(until) => Turning::Sleep(until.since(now)),
         }
     }
 }
 
-/// Ends the wait of a call that goes or is refused, and wakes the next, under no lock.
-pub(crate) fn end_turn((turning, next): (Turning, Option<Waker>), hub: &Hub, now: Tick) -> Turning {
-    if let Some(waker) = next {
-        waker.wake();
-    }
+/// Ends the wait of a call that goes or is refused. No lock may be taken.
+pub(crate) fn end_turn(turning: Turning, hub: &Hub, now: Tick) -> Turning {
     match turning {
         Turning::Go(_) => hub.wait_no_more(),
         Turning::Refused(rejected) => {
             hub.wait_no_more();
             return Turning::Refused(hub.refuse(rejected, now));
         }
-        Turning::Sleep(_) | Turning::Behind => {}
+        Turning::Sleep(_) => {}
     }
     turning
 }

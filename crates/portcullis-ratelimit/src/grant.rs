@@ -82,7 +82,7 @@ pub(crate) trait Home: Send + Sync {
     fn quota(&self, place: Place) -> (Name, Quota);
 
     /// What a call that waits does next.
-    fn turn(&self, place: Place, who: (u64, u32), latest: Tick, waker: &Waker) -> Turning;
+    fn turn(&self, place: Place, who: (u64, u32), waker: &Waker) -> Turning;
 
     /// Takes a call out of the line that has given up.
     fn leave(&self, place: Place, number: u64);
@@ -95,10 +95,8 @@ pub(crate) enum Turning {
     Go(Tick),
     /// It is refused.
     Refused(Rejected),
-    /// It sleeps that long.
+    /// It sleeps until it is woken, that long at most.
     Sleep(Duration),
-    /// It waits to be woken.
-    Behind,
 }
 
 /// Which of the buckets of a home.

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use breaker_core::{
-    Clock, CountAs, Counted, Event, EventKind, Interest, MonotonicClock, Name, Observe, Observers,
-    Outcome, Rejected, Tick,
+    Clock, ConfigErrors, CountAs, Counted, Event, EventKind, Interest, MonotonicClock, Name,
+    Observe, Observers, Outcome, Rejected, Tick,
 };
 
 use crate::config::RateLimit;
 use crate::controller::RateController;
-use crate::line::Left;
 use crate::probe::{ResourceGauge, ResourceProbe, Usage};
 use crate::rate::Rate;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering, lock};
@@ -109,33 +108,42 @@ impl Hub {
         self.time.now()
     }
 
-    /// Looks at what moves the rate, where that is due.
+    /// Looks at what moves the rate, where that is due; `stir` has those woken whom a move concerns.
     #[inline]
-    pub(crate) fn look(&self, now: Tick) {
+    pub(crate) fn look(&self, now: Tick, stir: impl FnOnce()) {
         if now.as_nanos() >= self.due.load(Ordering::Relaxed) {
-            self.settle(now);
+            let change = self.settle(now);
+            self.moved(change, now, stir);
         }
+    }
+
+    /// Has those woken whom a move of the rate concerns, and tells of it.
+    fn moved(&self, change: Option<RateMove>, now: Tick, stir: impl FnOnce()) {
+        let Some(RateMove { from, to, error_rate }) = change else { return };
+        if self.waiters() > 0 {
+            stir();
+        }
+        let (from, to) = (from.as_per_second(), to.as_per_second());
+        let kind = || EventKind::RateChanged { from, to, error_rate };
+        self.tell(now, Interest::CHANGES, kind);
     }
 
     #[cold]
     #[inline(never)]
-    fn settle(&self, now: Tick) {
+    fn settle(&self, now: Tick) -> Option<RateMove> {
         // The probe is the user's code: asked by one caller at a time, and under no lock.
         let gauge = lock(&self.rule).gauge.clone();
-        let usage = gauge.map(|gauge| gauge.usage(now));
-        let change = {
-            let mut rule = lock(&self.rule);
-            if let Some(usage) = usage {
-                rule.usage = usage;
-                let interval = rule.now.config.throttle.map_or(Duration::ZERO, |it| it.interval);
-                rule.reads = now.after(interval);
-            }
-            if let Some(controller) = &mut rule.controller {
-                let _ = controller.settle(now);
-            }
-            self.put_in_force(&mut rule, now)
-        };
-        self.tell_change(change.as_ref(), now);
+        let asked = gauge.as_ref().and_then(|gauge| gauge.ask(now));
+        let mut rule = lock(&self.rule);
+        if let Some(usage) = asked {
+            rule.usage = usage;
+            let interval = rule.now.config.throttle.map_or(Duration::ZERO, |it| it.interval);
+            rule.reads = now.after(interval);
+        }
+        if let Some(controller) = &mut rule.controller {
+            let _ = controller.settle(now);
+        }
+        self.put_in_force(&mut rule, now)
     }
 
     /// Puts the rate in force that follows from all that moves it; hands out what was in force before
@@ -158,7 +166,8 @@ impl Hub {
         let due = controller.into_iter().chain(reads).min().unwrap_or(Tick::MAX);
         self.due.store(due.as_nanos(), Ordering::Relaxed);
         self.adjusts.store(rule.controller.is_some(), Ordering::Relaxed);
-        self.version.store(rule.now.version, Ordering::Release);
+        // Before those who wait are counted: who joins later has seen it.
+        self.version.store(rule.now.version, Ordering::SeqCst);
     }
 
     #[inline]
@@ -186,7 +195,7 @@ impl Hub {
     }
 
     /// Takes in what a call said.
-    pub(crate) fn record(&self, outcome: Outcome) {
+    pub(crate) fn record(&self, outcome: Outcome, stir: impl FnOnce()) {
         const COUNT_AS: CountAs = CountAs::new();
         let failed = match COUNT_AS.outcome(outcome) {
             Counted::Ignored => return,
@@ -201,64 +210,61 @@ impl Hub {
             }
             self.put_in_force(&mut rule, now)
         };
-        self.tell_change(change.as_ref(), now);
+        self.moved(change, now, stir);
     }
 
-    /// Puts another configuration in force, has those woken whom it concerns, and tells of it: in
-    /// this order, so that an observer that panics keeps nobody asleep.
-    pub(crate) fn reconfigure(&self, config: RateLimit, stir: impl FnOnce()) {
+    /// Puts what `change` makes of the configuration in force, has those woken whom it concerns, and
+    /// tells of it: in this order, so that an observer that panics keeps nobody asleep. What has been
+    /// learnt of errors is kept, unless the rate or its adjustment is another.
+    pub(crate) fn reconfigure(
+        &self,
+        change: impl FnOnce(RateLimit) -> RateLimit,
+        stir: impl FnOnce(),
+    ) -> Result<(), ConfigErrors> {
         let now = self.now();
-        let mut rule = lock(&self.rule);
-        rule.controller = config.adjust.map(|it| RateController::new(it, config.rate, now));
-        if config.throttle != rule.now.config.throttle {
-            rule.gauge = gauge(&config, &self.probe);
-            rule.usage = Usage::default();
-            rule.reads = now;
-        }
-        rule.now = InForce {
-            terms: rule.now.terms.followed_by(
-                config.rate,
-                config.fastest(),
-                config.burst,
-                config.window,
-                now,
-            ),
-            config: Arc::new(config),
-            era: rule.now.era.wrapping_add(1),
-            version: rule.now.version + 1,
+        let version = {
+            let mut rule = lock(&self.rule);
+            let before = rule.now.config.clone();
+            let config = change(*before);
+            config.check()?;
+            if (config.adjust, config.rate) != (before.adjust, before.rate) {
+                rule.controller = config.adjust.map(|it| RateController::new(it, config.rate, now));
+            }
+            if config.throttle != before.throttle {
+                rule.gauge = gauge(&config, &self.probe);
+                rule.usage = Usage::default();
+                rule.reads = now;
+            }
+            let RateLimit { rate, burst, window, .. } = config;
+            rule.now = InForce {
+                terms: Terms::new(rate, config.fastest(), burst, window, now),
+                config: Arc::new(config),
+                era: rule.now.era.wrapping_add(1),
+                version: rule.now.version + 1,
+            };
+            self.max_waiters.store(config.max_waiters, Ordering::Relaxed);
+            let _ = self.put_in_force(&mut rule, now);
+            rule.now.version
         };
-        self.max_waiters.store(config.max_waiters, Ordering::Relaxed);
-        let _ = self.put_in_force(&mut rule, now);
-        let version = rule.now.version;
-        drop(rule);
         stir();
         self.tell(now, Interest::CHANGES, || EventKind::Reconfigured { version });
+        Ok(())
     }
 
     /// Takes a place among those who wait, if there is one.
     pub(crate) fn wait(&self) -> bool {
         let most = self.max_waiters.load(Ordering::Relaxed);
         let more = |waiters| (waiters < most).then_some(waiters + 1);
-        self.waiters.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+        self.waiters.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok()
     }
 
     /// Gives the place back.
     pub(crate) fn wait_no_more(&self) {
-        self.waiters.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Takes note that somebody has given up, and wakes the next. An observer that panics while a
-    /// call is refused lets it give up a place that it has no more: that is no place to give back.
-    pub(crate) fn left(&self, left: Option<Left>) {
-        let Some(Left { next }) = left else { return };
-        self.wait_no_more();
-        if let Some(waker) = next {
-            waker.wake();
-        }
+        self.waiters.fetch_sub(1, Ordering::SeqCst);
     }
 
     pub(crate) fn waiters(&self) -> u32 {
-        self.waiters.load(Ordering::Relaxed)
+        self.waiters.load(Ordering::SeqCst)
     }
 
     pub(crate) fn observe(&self, observer: Arc<dyn Observe>) {
@@ -272,13 +278,6 @@ impl Hub {
         self.refused.fetch_add(1, Ordering::Relaxed);
         self.tell(now, Interest::REFUSALS, || EventKind::Refused(rejected));
         rejected
-    }
-
-    fn tell_change(&self, change: Option<&RateMove>, now: Tick) {
-        let Some(&RateMove { from, to, error_rate }) = change else { return };
-        let (from, to) = (from.as_per_second(), to.as_per_second());
-        let kind = || EventKind::RateChanged { from, to, error_rate };
-        self.tell(now, Interest::CHANGES, kind);
     }
 
     /// Tells an event, if somebody wants to hear of it, under no lock. The panic of an observer goes

@@ -6,6 +6,7 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use breaker_core::{
     CallError, Clock, ConfigErrors, MonotonicClock, Name, Observe, Outcome, Quota, Rejected, Tick,
@@ -16,6 +17,7 @@ use crate::config::RateLimit;
 use crate::desk::{Desk, end_turn};
 use crate::grant::{Grant, Home, Place, Turning};
 use crate::hub::{Hub, InForce, Time};
+use crate::line::Aftermath;
 use crate::probe::{ResourceProbe, SystemProbe};
 use crate::rate::Rate;
 use crate::seat::Seat;
@@ -130,11 +132,10 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static> RateLimiters<K> {
     /// The same, without a key from the bucket that all calls without one share.
     pub(crate) fn admit(&self, key: Option<&K>, cost: u32) -> Result<Grant, Rejected> {
         let keyed = &*self.shared;
-        let now = keyed.hub.now();
-        keyed.hub.look(now);
-        let (place, admitted) = keyed.find(key, now, |seat, force| {
-            let admitted = seat.admit(&force.terms, now, cost);
-            admitted.map_err(|short| seat.rejected(force, short, now))
+        let now = keyed.now();
+        let (place, admitted) = keyed.find(key, now, |seat, force, out| {
+            let admitted = seat.admit(&force.terms, now, cost, out);
+            admitted.map_err(|short| seat.rejected(force, (short, cost), now))
         });
         match admitted {
             Ok(()) => Ok(self.grant(place, now, cost)),
@@ -157,15 +158,14 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static> RateLimiters<K> {
         use crate::acquire::{Entered, Waiter};
 
         let keyed = &*self.shared;
-        let now = keyed.hub.now();
-        keyed.hub.look(now);
-        let (place, entered) =
-            keyed.find(key, now, |seat, force| seat.enter(force, &keyed.hub, now, cost));
+        let now = keyed.now();
+        let (place, entered) = keyed
+            .find(key, now, |seat, force, out| seat.enter((force, &keyed.hub), now, cost, out));
         match entered {
             Ok(None) => Ok(Entered::Admitted(self.grant(place, now, cost))),
-            Ok(Some((number, latest))) => {
+            Ok(Some(number)) => {
                 let home = self.shared.clone();
-                Ok(Entered::Waits(Waiter::new(home, place, (number, cost), latest)))
+                Ok(Entered::Waits(Waiter::new(home, place, (number, cost))))
             }
             Err(rejected) => Err(keyed.hub.refuse(rejected, now)),
         }
@@ -213,10 +213,8 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static> RateLimiters<K> {
     /// What is granted to this key and what is left of it; asking does not keep a place for it.
     #[must_use]
     pub fn quota(&self, key: &K) -> Quota {
-        let keyed = &*self.shared;
-        let now = keyed.hub.now();
-        keyed.hub.look(now);
-        keyed.peek(key, now)
+        let now = self.shared.now();
+        self.shared.peek(key, now)
     }
 
     /// How many keys have a bucket of their own.
@@ -241,7 +239,7 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static> RateLimiters<K> {
     /// # Errors
     /// What [`RateLimit::check`] finds; then nothing is changed.
     pub fn change_rate(&self, rate: Rate) -> Result<(), ConfigErrors> {
-        self.reconfigure(self.config().rate(rate))
+        self.change(|config| config.rate(rate))
     }
 
     /// Puts another configuration in force for all keys but those with one of their own; see
@@ -250,9 +248,11 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static> RateLimiters<K> {
     /// # Errors
     /// What [`RateLimit::check`] finds; then nothing is changed.
     pub fn reconfigure(&self, config: RateLimit) -> Result<(), ConfigErrors> {
-        config.check()?;
-        self.shared.hub.reconfigure(config, || self.shared.stir_all());
-        Ok(())
+        self.change(|_| config)
+    }
+
+    fn change(&self, change: impl FnOnce(RateLimit) -> RateLimit) -> Result<(), ConfigErrors> {
+        self.shared.hub.reconfigure(change, || self.shared.stir_all())
     }
 
     /// The configuration in force.
@@ -262,19 +262,17 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static> RateLimiters<K> {
 
     /// The rate in force just now.
     pub fn rate(&self) -> Rate {
-        let hub = &self.shared.hub;
-        hub.look(hub.now());
-        hub.in_force().terms.rate()
+        self.shared.now();
+        self.shared.hub.in_force().terms.rate()
     }
 
     /// All figures, at this moment.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let hub = &self.shared.hub;
-        hub.look(hub.now());
+        self.shared.now();
         let unmatched = Place { shard: UNMATCHED, index: 0, age: 0 };
         let (_, quota) = self.shared.quota(unmatched);
-        Snapshot::new(hub, quota, Some(self.len()))
+        Snapshot::new(&self.shared.hub, quota, Some(self.len()))
     }
 
     /// Why they are as they are, in a sentence.
@@ -285,6 +283,13 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static> RateLimiters<K> {
 }
 
 impl<K: Clone + Eq + Hash> Keyed<K> {
+    /// The present moment, after a look at what moves the rate.
+    fn now(&self) -> Tick {
+        let now = self.hub.now();
+        self.hub.look(now, || self.stir_all());
+        now
+    }
+
     fn shard_of(&self, key: &K) -> (u64, u16) {
         let hash = self.hasher.hash_one(key);
         // Other bits than those by which the map of the shard chooses.
@@ -296,41 +301,47 @@ impl<K: Clone + Eq + Hash> Keyed<K> {
         &self,
         key: Option<&K>,
         now: Tick,
-        work: impl FnOnce(&mut Seat, &InForce) -> T,
+        work: impl FnOnce(&mut Seat, &InForce, &mut Aftermath) -> T,
     ) -> (Place, T) {
         let Some(key) = key else {
             self.hub.unmatched.fetch_add(1, Ordering::Relaxed);
             return self.at_desk(UNMATCHED, now, work);
         };
         let (hash, number) = self.shard_of(key);
-        {
-            let mut shard = lock(&self.shards[number as usize]);
-            shard.catch_up(&self.hub, now);
-            let place = shard.place_of(hash, key, now, &self.hub);
-            let gone = shard.gone();
-            if let Some(Where { index, age }) = place {
-                let (seat, force) = shard.at(index);
-                let done = work(seat, force);
-                drop(shard);
-                drop(gone);
-                return (Place { shard: number, index, age }, done);
-            }
+        let mut shard = lock(&self.shards[number as usize]);
+        shard.catch_up(&self.hub, now);
+        let place = shard.place_of(hash, key, now, &self.hub);
+        // Keys that are gone are dropped after the lock, and so are wakers.
+        let gone = shard.gone();
+        let Some(Where { index, age }) = place else {
             drop(shard);
             drop(gone);
-        }
-        self.at_desk(OVERFLOW, now, work)
+            return self.at_desk(OVERFLOW, now, work);
+        };
+        let mut out = Aftermath::default();
+        let (seat, force) = shard.at(index);
+        let done = work(seat, force, &mut out);
+        drop(shard);
+        drop(gone);
+        out.finish();
+        (Place { shard: number, index, age }, done)
     }
 
     fn at_desk<T>(
         &self,
         shard: u16,
         now: Tick,
-        work: impl FnOnce(&mut Seat, &InForce) -> T,
+        work: impl FnOnce(&mut Seat, &InForce, &mut Aftermath) -> T,
     ) -> (Place, T) {
-        let mut desk = lock(&self.shared[(shard - SHARDS) as usize]);
-        desk.catch_up(&self.hub, now);
-        let Desk { seat, force, .. } = &mut *desk;
-        (Place { shard, index: 0, age: 0 }, work(seat, force))
+        let mut out = Aftermath::default();
+        let done = {
+            let mut desk = lock(&self.shared[(shard - SHARDS) as usize]);
+            desk.catch_up(&self.hub, now);
+            let Desk { seat, force, .. } = &mut *desk;
+            work(seat, force, &mut out)
+        };
+        out.finish();
+        (Place { shard, index: 0, age: 0 }, done)
     }
 
     /// Does something with a bucket that was found before, if it is still that of the same key.
@@ -338,15 +349,19 @@ impl<K: Clone + Eq + Hash> Keyed<K> {
         &self,
         place: Place,
         now: Tick,
-        work: impl FnOnce(&mut Seat, &InForce) -> T,
+        work: impl FnOnce(&mut Seat, &InForce, &mut Aftermath) -> T,
     ) -> Option<T> {
         if place.shard >= SHARDS {
             return Some(self.at_desk(place.shard, now, work).1);
         }
-        let mut shard = lock(&self.shards[place.shard as usize]);
-        shard.catch_up(&self.hub, now);
-        let (seat, force) = shard.again(place)?;
-        Some(work(seat, force))
+        let mut out = Aftermath::default();
+        let done = {
+            let mut shard = lock(&self.shards[place.shard as usize]);
+            shard.catch_up(&self.hub, now);
+            shard.again(place).map(|(seat, force)| work(seat, force, &mut out))
+        };
+        out.finish();
+        done
     }
 
     fn peek(&self, key: &K, now: Tick) -> Quota {
@@ -359,12 +374,13 @@ impl<K: Clone + Eq + Hash> Keyed<K> {
     fn own(&self, key: &K, config: Option<RateLimit>) {
         let now = self.hub.now();
         let (hash, number) = self.shard_of(key);
-        let waker = {
+        let mut out = Aftermath::default();
+        {
             let mut shard = lock(&self.shards[number as usize]);
             shard.catch_up(&self.hub, now);
-            shard.own(hash, key, config, now)
-        };
-        wake(waker);
+            shard.own(hash, key, config, now, &mut out);
+        }
+        out.finish();
     }
 
     /// Wakes the first of all who wait, because something has changed for all of them.
@@ -374,23 +390,17 @@ impl<K: Clone + Eq + Hash> Keyed<K> {
         }
         let now = self.hub.now();
         for shard in &self.shards {
-            let mut wakers = Vec::new();
+            let mut out = Aftermath::default();
             {
                 let mut shard = lock(shard);
                 shard.catch_up(&self.hub, now);
-                wakers.extend(shard.stir());
+                shard.stir(&mut out);
             }
-            wakers.into_iter().for_each(Waker::wake);
+            out.finish();
         }
         for shard in [OVERFLOW, UNMATCHED] {
-            wake(self.at_desk(shard, now, |seat, _| seat.stir()).1);
+            self.at_desk(shard, now, |seat, _, out| seat.stir(out));
         }
-    }
-}
-
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
     }
 }
 
@@ -398,9 +408,9 @@ impl<K: Clone + Eq + Hash + Send + Sync> Home for Keyed<K> {
     fn give_back(&self, place: Place, taken: Tick, cost: u32) {
         self.hub.given_back.fetch_add(1, Ordering::Relaxed);
         let now = self.hub.now();
-        let give =
-            |seat: &mut Seat, force: &InForce| seat.give_back(&force.terms, now, (taken, cost));
-        wake(self.again(place, now, give).flatten());
+        self.again(place, now, |seat, force, out| {
+            seat.give_back(&force.terms, now, (taken, cost), out);
+        });
     }
 
     fn adjusts(&self) -> bool {
@@ -408,13 +418,13 @@ impl<K: Clone + Eq + Hash + Send + Sync> Home for Keyed<K> {
     }
 
     fn record(&self, outcome: Outcome) {
-        self.hub.record(outcome);
+        self.hub.record(outcome, || self.stir_all());
     }
 
     fn quota(&self, place: Place) -> (Name, Quota) {
         let now = self.hub.now();
         let known = self
-            .again(place, now, |seat, force| (force.config.name, seat.quota(&force.terms, now)));
+            .again(place, now, |seat, force, _| (force.config.name, seat.quota(&force.terms, now)));
         known.unwrap_or_else(|| {
             // It gave way since, because it was full: so is a new one.
             let force = self.hub.in_force();
@@ -422,20 +432,22 @@ impl<K: Clone + Eq + Hash + Send + Sync> Home for Keyed<K> {
         })
     }
 
-    fn turn(&self, place: Place, who: (u64, u32), latest: Tick, waker: &Waker) -> Turning {
-        let now = self.hub.now();
-        self.hub.look(now);
-        let turn = self.again(place, now, |seat, force| seat.next(force, now, who, latest, waker));
-        match turn {
-            Some(turn) => end_turn(turn, &self.hub, now),
-            // A bucket for which somebody waits keeps its place.
-            None => Turning::Behind,
-        }
+    fn turn(&self, place: Place, who: (u64, u32), waker: &Waker) -> Turning {
+        let (now, waker) = (self.now(), waker.clone());
+        let turn =
+            self.again(place, now, |seat, force, out| seat.next(force, now, who, (waker, out)));
+        // A bucket for which somebody waits keeps its place.
+        turn.map_or(Turning::Sleep(Duration::ZERO), |turn| end_turn(turn, &self.hub, now))
     }
 
     fn leave(&self, place: Place, number: u64) {
-        let left = self.again(place, self.hub.now(), |seat, _| seat.leave(number));
-        self.hub.left(left.flatten());
+        let now = self.hub.now();
+        let left =
+            self.again(place, now, |seat, force, out| seat.leave(&force.terms, now, number, out));
+        // An observer that panics while a call is refused lets it leave what it has left.
+        if left == Some(true) {
+            self.hub.wait_no_more();
+        }
     }
 }
 

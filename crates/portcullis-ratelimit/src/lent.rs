@@ -1,8 +1,12 @@
 //! Calls that a large token bucket has lent to threads in advance: [`Lent`].
 
-use std::cell::Cell;
+pub(crate) mod thread;
 
-use crate::sync::{AtomicU32, Ordering};
+use self::thread::here;
+use crate::planted::planted;
+use breaker_core::Tick;
+
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// Calls that have been taken from a bucket in advance, so that they are admitted without a look at
 /// the clock and without a lock.
@@ -20,10 +24,10 @@ pub(crate) struct Lent {
 /// On a cache line of its own: threads do not disturb each other.
 #[derive(Debug)]
 #[repr(align(128))]
-struct Share(AtomicU32);
-
-thread_local! {
-    static HERE: Cell<Option<u8>> = const { Cell::new(None) };
+struct Share {
+    calls: AtomicU32,
+    /// When they were lent, in nanoseconds.
+    since: AtomicU64,
 }
 
 impl Lent {
@@ -33,7 +37,8 @@ impl Lent {
     const WORTH: u32 = 4;
 
     pub(crate) fn new() -> Self {
-        Self { shares: std::array::from_fn(|_| Share(AtomicU32::new(0))) }
+        let share = |_| Share { calls: AtomicU32::new(0), since: AtomicU64::new(0) };
+        Self { shares: std::array::from_fn(share) }
     }
 
     /// How many calls a share of so large a bucket is.
@@ -42,51 +47,40 @@ impl Lent {
         if size < Self::WORTH { 0 } else { size }
     }
 
-    /// Spends so many calls of this thread's share, if it holds as many.
+    /// Spends so many calls of this thread's share, if it holds as many; hands out when they were lent.
     #[inline]
-    pub(crate) fn spend(&self, calls: u32) -> bool {
-        let share = &self.shares[here()].0;
+    pub(crate) fn spend(&self, calls: u32) -> Option<Tick> {
+        let Share { calls: share, since } = &self.shares[here()];
         let mut left = share.load(Ordering::Relaxed);
         // Nothing but the number is handed over, so its order to other memory is of no account.
         while left >= calls && left > 0 {
             let spent = left - calls;
+            if planted("spends-unseen") {
+                share.store(spent, Ordering::Relaxed);
+                return Some(Tick::ZERO);
+            }
             match share.compare_exchange_weak(left, spent, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return true,
+                Ok(_) => return Some(Tick::from_nanos(since.load(Ordering::Relaxed))),
                 Err(other) => left = other,
             }
         }
-        false
+        None
     }
 
     /// Lends to this thread.
-    pub(crate) fn lend(&self, calls: u32) {
-        self.shares[here()].0.fetch_add(calls, Ordering::Relaxed);
+    pub(crate) fn lend(&self, calls: u32, now: Tick) {
+        let share = &self.shares[here()];
+        share.since.store(now.as_nanos(), Ordering::Relaxed);
+        share.calls.fetch_add(calls, Ordering::Relaxed);
     }
 
     /// Calls this thread's share in.
     pub(crate) fn call_in_here(&self) -> u32 {
-        self.shares[here()].0.swap(0, Ordering::Relaxed)
+        self.shares[here()].calls.swap(0, Ordering::Relaxed)
     }
 
     /// Calls all shares in.
     pub(crate) fn call_in(&self) -> u32 {
-        self.shares.iter().map(|share| share.0.swap(0, Ordering::Relaxed)).sum()
+        self.shares.iter().map(|share| share.calls.swap(0, Ordering::Relaxed)).sum()
     }
-}
-
-/// The number of the share that belongs to this thread.
-#[inline]
-pub(crate) fn here() -> usize {
-    match HERE.get() {
-        Some(here) => usize::from(here) % Lent::SHARES,
-        None => first_time(),
-    }
-}
-
-#[cold]
-fn first_time() -> usize {
-    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    let here = NEXT.fetch_add(1, Ordering::Relaxed) as usize % Lent::SHARES;
-    HERE.set(Some(here as u8));
-    here
 }

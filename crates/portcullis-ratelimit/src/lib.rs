@@ -17,7 +17,12 @@ mod lent;
 pub mod limiter;
 mod limits;
 mod line;
+#[cfg(all(test, loom))]
+mod models;
+mod planted;
 mod probe;
+#[cfg(all(test, not(loom)))]
+mod proofs;
 mod rate;
 #[cfg(feature = "redis")]
 pub mod redis;

@@ -3,17 +3,18 @@
 use std::task::Waker;
 use std::time::Duration;
 
-use breaker_core::{Name, Quota, Reason, Rejected, Tick};
+use breaker_core::{Quota, Tick};
 
 use crate::limiter::{Decision, Limiter, State};
-use crate::line::{Left, Line};
+use crate::line::{Aftermath, Line, Turn};
+use crate::planted::planted;
 use crate::terms::Terms;
 
 /// One bucket, and those who wait for it.
 #[derive(Clone, Debug)]
 pub(crate) struct Seat {
     pub(crate) state: State,
-    pub(crate) line: Option<Box<Line>>,
+    line: Option<Box<Line>>,
 }
 
 /// Why a call is not admitted at once.
@@ -25,34 +26,22 @@ pub(crate) enum Short {
     Never,
 }
 
-/// What the first of a line does next.
-#[derive(Debug)]
-pub(crate) enum Turn {
-    /// It goes as of this moment, and this one is to be woken.
-    Go(Tick, Option<Waker>),
-    /// It is refused, and this one is to be woken.
-    Refused(Short, Option<Waker>),
-    /// It sleeps until this moment.
-    Sleep(Tick),
-    /// It is not the first.
-    Behind,
-}
-
 impl Seat {
     pub(crate) const fn new(state: State) -> Self {
         Self { state, line: None }
     }
 
-    fn has_line(&self) -> bool {
-        self.line.as_ref().is_some_and(|line| !line.is_empty())
-    }
-
     /// Admits a call at once, or not at all. Whoever waits goes first.
     #[inline]
-    pub(crate) fn admit(&mut self, terms: &Terms, now: Tick, cost: u32) -> Result<(), Short> {
-        if let Some(line) = self.line.as_mut().filter(|line| !line.is_empty()) {
-            let ready = line.ready_at(&self.state, terms, now, cost);
-            return Err(ready.map_or(Short::Never, Short::Until));
+    pub(crate) fn admit(
+        &mut self,
+        terms: &Terms,
+        now: Tick,
+        cost: u32,
+        out: &mut Aftermath,
+    ) -> Result<(), Short> {
+        if self.line.is_some() {
+            self.admit_behind(terms, now, cost, out)?;
         }
         match self.state.admit(terms, now, cost) {
             Decision::Admitted => Ok(()),
@@ -61,89 +50,132 @@ impl Seat {
         }
     }
 
-    /// Lets a call join the line, where it would be served by `latest`; hands out its number.
-    pub(crate) fn join(
+    /// Settles what is due in the line, and refuses a call while somebody waits.
+    #[cold]
+    fn admit_behind(
         &mut self,
         terms: &Terms,
         now: Tick,
         cost: u32,
-        latest: Tick,
+        out: &mut Aftermath,
+    ) -> Result<(), Short> {
+        self.settle(terms, now, out);
+        match &mut self.line {
+            Some(line) if !line.is_empty() => {
+                let ready = line.ready_at(&self.state, terms, now, cost);
+                Err(ready.map_or(Short::Never, Short::Until))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn settle(&mut self, terms: &Terms, now: Tick, out: &mut Aftermath) {
+        if let Some(line) = &mut self.line {
+            line.settle(&mut self.state, terms, now, out);
+        }
+        self.close();
+    }
+
+    /// A line after which nobody will ask takes no room.
+    fn close(&mut self) {
+        if self.line.as_ref().is_some_and(|line| line.is_over()) {
+            self.line = None;
+        }
+    }
+
+    /// Lets a call join the line, where it would be served by `latest`; hands out its number.
+    pub(crate) fn join(
+        &mut self,
+        terms: &Terms,
+        (now, latest): (Tick, Tick),
+        cost: u32,
     ) -> Result<u64, Short> {
-        let line = self.line.get_or_insert_default();
-        match line.ready_at(&self.state, terms, now, cost) {
-            Some(at) if at <= latest => Ok(line.join(&self.state, terms, now, cost)),
+        let ready = match &mut self.line {
+            Some(line) => line.ready_at(&self.state, terms, now, cost),
+            None => self.state.ready_at(terms, now, cost),
+        };
+        match ready {
+            Some(at) if at <= latest => {
+                let line = self.line.get_or_insert_default();
+                Ok(line.join(&self.state, terms, (now, latest), cost))
+            }
             Some(at) => Err(Short::Until(at)),
             None => Err(Short::Never),
         }
     }
 
-    /// What the call with this number does next, which waits until `latest` at most.
+    /// What the call with this number is told that asks after its turn.
     pub(crate) fn turn(
         &mut self,
         terms: &Terms,
         now: Tick,
-        (number, cost): (u64, u32),
-        latest: Tick,
-        waker: &Waker,
+        number: u64,
+        (waker, out): (Waker, &mut Aftermath),
     ) -> Turn {
-        let Some(line) = &mut self.line else { return Turn::Refused(Short::Never, None) };
-        if !line.is_first(number, waker) {
-            return Turn::Behind;
-        }
-        // As of when it could have gone: who is polled late does not make others late.
-        match self.state.ready_at(terms, line.first_since(now), cost) {
-            Some(at) if at <= now && at <= latest => {
-                self.state.take(terms, at, cost);
-                line.served(at);
-                Turn::Go(at, line.advance())
+        let turn = match &mut self.line {
+            Some(line) => {
+                line.settle(&mut self.state, terms, now, out);
+                line.turn(&self.state, terms, now, number, (waker, out))
             }
-            Some(at) if now >= latest => {
-                line.upset();
-                Turn::Refused(Short::Until(at), line.advance())
-            }
-            Some(at) => Turn::Sleep(at.min(latest)),
-            None => {
-                line.upset();
-                Turn::Refused(Short::Never, line.advance())
-            }
-        }
+            None => Turn::Refused(Short::Never),
+        };
+        self.close();
+        turn
     }
 
-    /// Takes a call out of the line that has given up, if it is still there; hands out who is to be
-    /// woken.
-    #[must_use]
-    pub(crate) fn leave(&mut self, number: u64) -> Option<Left> {
-        self.line.as_mut()?.leave(number)
+    /// Takes a call out of the line that has given up; whether it was still there.
+    pub(crate) fn leave(
+        &mut self,
+        terms: &Terms,
+        now: Tick,
+        number: u64,
+        out: &mut Aftermath,
+    ) -> bool {
+        let left = self.line.as_mut().and_then(|line| line.leave(number, out));
+        if let Some(Some(taken)) = left {
+            self.give_back(terms, now, taken, out);
+        }
+        self.close();
+        left.is_some()
     }
 
-    /// Gives back what a call took; hands out who is to be woken.
-    #[must_use]
+    /// Gives back what a call took.
     pub(crate) fn give_back(
         &mut self,
         terms: &Terms,
         now: Tick,
         (taken, cost): (Tick, u32),
-    ) -> Option<Waker> {
+        out: &mut Aftermath,
+    ) {
         self.state.give_back(terms, now, taken, cost);
-        self.stir()
+        self.stir(out);
     }
 
-    /// Says that something has changed; hands out who is to be woken.
-    #[must_use]
-    pub(crate) fn stir(&mut self) -> Option<Waker> {
-        let line = self.line.as_mut()?;
-        line.upset();
-        line.wake_first()
+    /// Says that something has changed, and has the first woken.
+    pub(crate) fn stir(&mut self, out: &mut Aftermath) {
+        if let Some(line) = &mut self.line {
+            line.upset();
+            line.wake_first(out);
+        }
+    }
+
+    /// Says that the rate has moved.
+    pub(crate) fn upset(&mut self) {
+        if let Some(line) = &mut self.line {
+            line.upset();
+        }
     }
 
     /// Whether it equals a new one, so that nothing is lost with it.
     pub(crate) fn is_new(&self, terms: &Terms, now: Tick) -> bool {
-        !self.has_line() && self.state.full_at(terms, now) <= now
+        let full = self.state.full_at(terms, now) <= now || planted("debts-forgotten");
+        self.line.is_none() && full
     }
 
     /// What is granted, and what is left.
     pub(crate) fn quota(&self, terms: &Terms, now: Tick) -> Quota {
-        let left = if self.has_line() { 0 } else { self.state.remaining(terms, now) };
+        let waits = self.line.as_ref().is_some_and(|line| !line.is_empty());
+        let left = if waits { 0 } else { self.state.remaining(terms, now) };
         let reset = self.state.full_at(terms, now).since(now);
         // A bucket that holds more than a window: what it holds, and how long that takes to refill.
         if terms.burst() > terms.limit() && self.state.has_burst() {
@@ -154,15 +186,4 @@ impl Seat {
         }
         Quota::new(terms.limit(), terms.window(), left, reset)
     }
-}
-
-/// A refusal, with the time until the call would be admitted.
-pub(crate) fn rejected(name: Name, short: Short, now: Tick, quota: Quota) -> Rejected {
-    match short {
-        Short::Until(at) => {
-            Rejected::new(name, Reason::RateLimited).with_retry_after(at.since(now))
-        }
-        Short::Never => Rejected::new(name, Reason::CostTooHigh),
-    }
-    .with_quota(quota)
 }

@@ -13,6 +13,8 @@ use crate::desk::{Desk, end_turn};
 use crate::grant::{Grant, Home, Place, Turning};
 use crate::hub::{Hub, Time};
 use crate::lent::Lent;
+use crate::line::Aftermath;
+use crate::planted::planted;
 use crate::probe::{ResourceProbe, SystemProbe};
 use crate::rate::Rate;
 use crate::snapshot::Snapshot;
@@ -92,8 +94,8 @@ impl RateLimiter {
     /// it costs more than the limit ever grants at once.
     #[inline]
     pub fn try_acquire_n(&self, cost: u32) -> Result<Grant, Rejected> {
-        if self.shared.lent.spend(cost) {
-            return Ok(self.lent_grant(cost));
+        if let Some(since) = self.shared.lent.spend(cost) {
+            return Ok(self.lent_grant(since, cost));
         }
         self.at_desk(cost)
     }
@@ -101,28 +103,29 @@ impl RateLimiter {
     /// Admits a call of which the cost has been lent to this thread.
     #[inline]
     pub(crate) fn acquire_at_once(&self, cost: u32) -> Option<Grant> {
-        self.shared.lent.spend(cost).then(|| self.lent_grant(cost))
+        self.shared.lent.spend(cost).map(|since| self.lent_grant(since, cost))
     }
 
-    /// What was lent was taken nobody knows when, and from a bucket whose rate is not adjusted.
+    /// What was lent was taken when it was lent, and from a bucket whose rate is not adjusted.
     #[inline]
-    fn lent_grant(&self, cost: u32) -> Grant {
-        Grant::new(self.shared.clone(), Place::ONLY, (Tick::ZERO, cost), false)
+    fn lent_grant(&self, since: Tick, cost: u32) -> Grant {
+        Grant::new(self.shared.clone(), Place::ONLY, (since, cost), false)
     }
 
     #[inline(never)]
     fn at_desk(&self, cost: u32) -> Result<Grant, Rejected> {
         let single = &*self.shared;
-        let now = single.hub.now();
-        single.hub.look(now);
+        let now = single.now();
+        let mut out = Aftermath::default();
         let rejected = {
             let mut desk = lock(&single.desk);
-            desk.catch_up_lending(&single.hub, now, &single.lent);
-            match desk.admit(now, cost, &single.lent) {
+            desk.catch_up_lending(&single.hub, now, &single.lent, &mut out);
+            match desk.admit(now, cost, &single.lent, &mut out) {
                 Ok(()) => None,
-                Err(short) => Some(desk.rejected(short, now)),
+                Err(short) => Some(desk.seat.rejected(&desk.force, (short, cost), now)),
             }
         };
+        out.finish();
         match rejected {
             None => Ok(self.grant(now, cost)),
             Some(rejected) => Err(single.hub.refuse(rejected, now)),
@@ -149,15 +152,14 @@ impl RateLimiter {
         if let Some(grant) = self.acquire_at_once(cost) {
             return Ok(Entered::Admitted(grant));
         }
-        let now = single.hub.now();
-        single.hub.look(now);
-        let entered =
-            single.at_desk(now, |desk, now| desk.seat.enter(&desk.force, &single.hub, now, cost));
+        let now = single.now();
+        let entered = single
+            .at_desk(now, |desk, out| desk.seat.enter((&desk.force, &single.hub), now, cost, out));
         match entered {
             Ok(None) => Ok(Entered::Admitted(self.grant(now, cost))),
-            Ok(Some((number, latest))) => {
+            Ok(Some(number)) => {
                 let home = self.shared.clone();
-                Ok(Entered::Waits(Waiter::new(home, Place::ONLY, (number, cost), latest)))
+                Ok(Entered::Waits(Waiter::new(home, Place::ONLY, (number, cost))))
             }
             Err(rejected) => Err(single.hub.refuse(rejected, now)),
         }
@@ -193,7 +195,7 @@ impl RateLimiter {
     /// # Errors
     /// What [`RateLimit::check`] finds; then nothing is changed.
     pub fn change_rate(&self, rate: Rate) -> Result<(), ConfigErrors> {
-        self.reconfigure(self.config().rate(rate))
+        self.change(|config| config.rate(rate))
     }
 
     /// Puts another configuration in force: at once, and as a whole. What was taken stays taken and
@@ -202,10 +204,16 @@ impl RateLimiter {
     /// # Errors
     /// What [`RateLimit::check`] finds; then nothing is changed.
     pub fn reconfigure(&self, config: RateLimit) -> Result<(), ConfigErrors> {
-        config.check()?;
+        self.change(|_| config)
+    }
+
+    fn change(&self, change: impl FnOnce(RateLimit) -> RateLimit) -> Result<(), ConfigErrors> {
         let single = &*self.shared;
-        single.hub.reconfigure(config, || single.stir(|desk, _| desk.seat.stir()));
-        Ok(())
+        single.hub.reconfigure(change, || {
+            if !planted("stirs-nobody") {
+                single.stir();
+            }
+        })
     }
 
     /// The configuration in force.
@@ -216,9 +224,8 @@ impl RateLimiter {
     /// The rate in force just now: that of the configuration, or what errors and resources have made
     /// of it.
     pub fn rate(&self) -> Rate {
-        let hub = &self.shared.hub;
-        hub.look(hub.now());
-        hub.in_force().terms.rate()
+        self.shared.now();
+        self.shared.hub.in_force().terms.rate()
     }
 
     /// What is granted and what is left of it.
@@ -230,11 +237,9 @@ impl RateLimiter {
     /// All figures, at this moment.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let hub = &self.shared.hub;
-        let now = hub.now();
-        hub.look(now);
+        self.shared.now();
         let quota = self.shared.quota(Place::ONLY).1;
-        Snapshot::new(hub, quota, None)
+        Snapshot::new(&self.shared.hub, quota, None)
     }
 
     /// Why it is as it is, in a sentence.
@@ -245,26 +250,39 @@ impl RateLimiter {
 }
 
 impl Single {
-    /// Does something with the bucket, under its lock, after all shares have been called in.
-    fn at_desk<T>(&self, now: Tick, work: impl FnOnce(&mut Desk, Tick) -> T) -> T {
-        let mut desk = lock(&self.desk);
-        desk.catch_up_lending(&self.hub, now, &self.lent);
-        desk.call_in(now, &self.lent);
-        work(&mut desk, now)
+    /// The present moment, after a look at what moves the rate.
+    fn now(&self) -> Tick {
+        let now = self.hub.now();
+        self.hub.look(now, || self.stir());
+        now
     }
 
-    /// Does something, and wakes whom that concerns, under no lock.
-    fn stir(&self, work: impl FnOnce(&mut Desk, Tick) -> Option<Waker>) {
-        if let Some(waker) = self.at_desk(self.hub.now(), work) {
-            waker.wake();
-        }
+    /// Does something with the bucket, under its lock, after all shares have been called in.
+    fn at_desk<T>(&self, now: Tick, work: impl FnOnce(&mut Desk, &mut Aftermath) -> T) -> T {
+        let mut out = Aftermath::default();
+        let done = {
+            let mut desk = lock(&self.desk);
+            desk.catch_up_lending(&self.hub, now, &self.lent, &mut out);
+            desk.call_in(now, &self.lent, &mut out);
+            work(&mut desk, &mut out)
+        };
+        out.finish();
+        done
+    }
+
+    /// Says that something has changed.
+    fn stir(&self) {
+        self.at_desk(self.hub.now(), |desk, out| desk.seat.stir(out));
     }
 }
 
 impl Home for Single {
     fn give_back(&self, _: Place, taken: Tick, cost: u32) {
         self.hub.given_back.fetch_add(1, Ordering::Relaxed);
-        self.stir(|desk, now| desk.seat.give_back(&desk.force.terms, now, (taken, cost)));
+        let now = self.hub.now();
+        self.at_desk(now, |desk, out| {
+            desk.seat.give_back(&desk.force.terms, now, (taken, cost), out);
+        });
     }
 
     fn adjusts(&self) -> bool {
@@ -272,26 +290,31 @@ impl Home for Single {
     }
 
     fn record(&self, outcome: Outcome) {
-        self.hub.record(outcome);
+        self.hub.record(outcome, || self.stir());
     }
 
     fn quota(&self, _: Place) -> (Name, Quota) {
-        self.at_desk(self.hub.now(), |desk, now| {
+        let now = self.hub.now();
+        self.at_desk(now, |desk, _| {
             (desk.force.config.name, desk.seat.quota(&desk.force.terms, now))
         })
     }
 
-    fn turn(&self, _: Place, who: (u64, u32), latest: Tick, waker: &Waker) -> Turning {
-        let now = self.hub.now();
-        self.hub.look(now);
+    fn turn(&self, _: Place, who: (u64, u32), waker: &Waker) -> Turning {
+        let (now, waker) = (self.now(), waker.clone());
         let turn =
-            self.at_desk(now, |desk, now| desk.seat.next(&desk.force, now, who, latest, waker));
+            self.at_desk(now, |desk, out| desk.seat.next(&desk.force, now, who, (waker, out)));
         end_turn(turn, &self.hub, now)
     }
 
     fn leave(&self, _: Place, number: u64) {
-        let left = self.at_desk(self.hub.now(), |desk, _| desk.seat.leave(number));
-        self.hub.left(left);
+        let now = self.hub.now();
+        let left =
+            self.at_desk(now, |desk, out| desk.seat.leave(&desk.force.terms, now, number, out));
+        // An observer that panics while a call is refused lets it leave what it has left.
+        if left {
+            self.hub.wait_no_more();
+        }
     }
 }
 

@@ -1,15 +1,18 @@
 //! The primitives of the concurrent shells. They take them from here and from nowhere else, so that
 //! a model checker can put its own in their place.
 
-#[cfg(all(test, loom))]
-pub(crate) use loom::sync::{
-    Mutex, MutexGuard,
-    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
-};
 #[cfg(not(all(test, loom)))]
 pub(crate) use std::sync::{
     Mutex, MutexGuard,
     atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+};
+#[cfg(all(test, loom))]
+pub(crate) use {
+    crate::models::atomics::{AtomicU32, AtomicU64},
+    loom::sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// Takes the lock, also after a panic elsewhere.

@@ -38,25 +38,6 @@ impl Terms {
         self
     }
 
-    /// Other terms from `now` on. Their meter shows more than any bucket of the old ones can hold, so
-    /// that no reading of before is taken for one of after.
-    pub(crate) const fn followed_by(
-        &self,
-        rate: Rate,
-        fastest: Rate,
-        burst: u32,
-        window: Duration,
-        now: Tick,
-    ) -> Self {
-        let mut next = Self::new(rate, fastest, burst, window, now);
-        let held = match self.meter.units(self.burst) {
-            Some(units) => units,
-            None => u64::MAX,
-        };
-        next.meter.shown = self.meter.at(now).saturating_add(held).saturating_add(1);
-        next
-    }
-
     /// The rate in force.
     pub const fn rate(&self) -> Rate {
         self.rate
@@ -124,7 +105,10 @@ impl Meter {
     }
 
     const fn at_rate(self, rate: Rate, now: Tick) -> Self {
-        Self { since: now, shown: self.at(now), speed: self.speed_of(rate), ..self }
+        // Who read the clock first may come second: what was gained since is not gained twice.
+        let late = now.as_nanos() < self.since.as_nanos();
+        let since = if late { self.since } else { now };
+        Self { since, shown: self.at(since), speed: self.speed_of(rate), ..self }
     }
 
     const fn speed_of(&self, rate: Rate) -> u64 {
@@ -210,6 +194,16 @@ mod tests {
         assert_eq!((before.limit(), after.limit()), (10, 1_000));
         assert_eq!(after.meter.at(second(1)), after.meter.at(second(2)));
         assert_eq!(after.at_rate(slow, second(3)).meter.at(second(4)) / after.meter.unit, 1_030);
+    }
+
+    #[test]
+    fn a_change_that_comes_late_gains_nothing_twice() {
+        let second = |n: u64| Tick::from_millis(1_000 * n);
+        let ten = Rate::per_second(10);
+        let change = terms(ten, ten).at_rate(Rate::per_second(5), second(2));
+        let late = change.at_rate(ten, second(1));
+        let gained = |at| late.meter.at(at) / late.meter.unit;
+        assert_eq!((gained(second(2)), gained(second(3))), (20, 30));
     }
 
     #[test]

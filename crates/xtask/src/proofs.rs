@@ -22,9 +22,12 @@ enum Proof {
     Differential,
     Models,
     Schedules,
+    /// Those of the rate limit.
+    LimitTests,
+    LimitModels,
 }
 
-const CONTROLS: [Control; 17] = [
+const CONTROLS: [Control; 23] = [
     control("folds-twice", Proof::Differential, "another machine"),
     control("epoch-unseen", Proof::Differential, "another machine"),
     control("stranger-known", Proof::Differential, "another machine"),
@@ -42,6 +45,12 @@ const CONTROLS: [Control; 17] = [
     control("clones-first", Proof::Models, "a circuit lives as long as a handle of it does"),
     control("folds-twice", Proof::Schedules, "the books do not balance"),
     control("trial-leaks", Proof::Schedules, "the books do not balance"),
+    control("debts-forgotten", Proof::LimitTests, "a bucket was reset that is owed something"),
+    control("age-unseen", Proof::LimitTests, "a stranger got what was given back"),
+    control("fills-twice", Proof::LimitModels, "more than the burst was admitted"),
+    control("spends-unseen", Proof::LimitModels, "more than the burst was admitted"),
+    control("leaves-unheard", Proof::LimitModels, "the next in the line was not woken"),
+    control("stirs-nobody", Proof::LimitModels, "one who could go sleeps on"),
 ];
 
 const fn control(bug: &'static str, proof: Proof, says: &'static str) -> Control {
@@ -50,23 +59,27 @@ const fn control(bug: &'static str, proof: Proof, says: &'static str) -> Control
 
 /// The proofs of the everyday run; the differential test is among the unit tests.
 pub(crate) fn everyday(workspace: &Workspace) -> Vec<Step> {
-    let bound = PREEMPTIONS[0].to_string();
-    let models = Proof::Models.run(workspace).env("LOOM_MAX_PREEMPTIONS", bound);
-    vec![Step::tests("models", models), Step::tests("schedules", Proof::Schedules.run(workspace))]
+    let mut steps = Vec::from(models(workspace, PREEMPTIONS[0]));
+    steps.push(Step::tests("schedules", Proof::Schedules.run(workspace)));
+    steps
+}
+
+/// All models, in all orders of up to so many preemptions.
+fn models(workspace: &Workspace, bound: u32) -> [Step; 2] {
+    [Proof::Models, Proof::LimitModels].map(|proof| {
+        let run = proof.run(workspace).env("LOOM_MAX_PREEMPTIONS", bound.to_string());
+        Step::tests(proof.name(), run)
+    })
 }
 
 /// The same at full size.
 pub(crate) fn deep(workspace: &Workspace) -> Vec<Step> {
-    let bound = PREEMPTIONS[1].to_string();
     let differential = Proof::Differential.run(workspace).env("PORTCULLIS_DEEP", "1");
-    let models = Proof::Models.run(workspace).env("LOOM_MAX_PREEMPTIONS", bound);
+    let [core, limit] = models(workspace, PREEMPTIONS[1]);
     let schedules =
         Proof::Schedules.run(workspace).env("PORTCULLIS_SCHEDULES", DEEP_SCHEDULES.to_string());
-    vec![
-        Step::tests("differential", differential),
-        Step::tests("models", models),
-        Step::tests("schedules", schedules),
-    ]
+    let differential = Step::tests("differential", differential);
+    vec![differential, core, limit, Step::tests("schedules", schedules)]
 }
 
 /// One step for each control.
@@ -86,12 +99,22 @@ impl Proof {
             Self::Differential => "differential",
             Self::Models => "models",
             Self::Schedules => "schedules",
+            Self::LimitTests => "rate limit",
+            Self::LimitModels => "rate limit models",
+        }
+    }
+
+    const fn package(self) -> &'static str {
+        match self {
+            Self::Differential | Self::Models | Self::Schedules => "breaker-core",
+            Self::LimitTests | Self::LimitModels => "portcullis-ratelimit",
         }
     }
 
     fn run(self, workspace: &Workspace) -> Invocation {
+        let package = self.package();
         let cargo = |test: &str| {
-            let args = format!("test --package breaker-core --release --lib {test} -- --nocapture");
+            let args = format!("test --package {package} --release --lib {test} -- --nocapture");
             // Built more often than it pays to optimise across crates.
             Invocation::cargo(&args)
                 .env("CARGO_PROFILE_RELEASE_LTO", "off")
@@ -104,11 +127,14 @@ impl Proof {
                 .env("RUSTFLAGS", format!("--cfg {cfg}"))
                 .env("CARGO_TARGET_DIR", target.display().to_string())
         };
+        let plain = |test: &str| {
+            let target = workspace.target().join("differential");
+            cargo(test).env("CARGO_TARGET_DIR", target.display().to_string())
+        };
         match self {
-            Self::Differential => {
-                let target = workspace.target().join("differential");
-                cargo("proofs::differential").env("CARGO_TARGET_DIR", target.display().to_string())
-            }
+            Self::Differential => plain("proofs::differential"),
+            Self::LimitTests => plain("proofs"),
+            Self::LimitModels => apart("models", "loom"),
             Self::Models => apart("slot::models", "loom"),
             Self::Schedules => apart("slot::schedules", "shuttle"),
         }
@@ -140,7 +166,9 @@ mod tests {
     fn each_bug_that_is_planted_has_a_control() {
         let workspace = Workspace::open().expect("the tests run inside the repository");
         let mut found = BTreeSet::new();
-        planted(&workspace.root().join("crates/breaker-core/src"), &mut found);
+        for package in ["breaker-core", "portcullis-ratelimit"] {
+            planted(&workspace.root().join(format!("crates/{package}/src")), &mut found);
+        }
         let known = CONTROLS.iter().map(|control| control.bug.to_owned()).collect();
         assert_eq!(found, known);
     }
@@ -148,8 +176,10 @@ mod tests {
     #[test]
     fn only_test_builds_can_have_a_planted_bug() {
         let workspace = Workspace::open().expect("the tests run inside the repository");
-        let path = workspace.root().join("crates/breaker-core/src/planted.rs");
-        let source = fs::read_to_string(path).expect("the source is readable");
-        assert!(source.contains("#[cfg(not(test))]\n#[inline(always)]\npub(crate) const fn"));
+        for package in ["breaker-core", "portcullis-ratelimit"] {
+            let path = workspace.root().join(format!("crates/{package}/src/planted.rs"));
+            let source = fs::read_to_string(path).expect("the source is readable");
+            assert!(source.contains("#[cfg(not(test))]\n#[inline(always)]\npub(crate) const fn"));
+        }
     }
 }

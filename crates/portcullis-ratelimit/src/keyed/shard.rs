@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::Duration;
 
 use breaker_core::{Quota, Tick};
@@ -11,6 +10,8 @@ use breaker_core::{Quota, Tick};
 use crate::config::RateLimit;
 use crate::grant::Place;
 use crate::hub::{Hub, InForce};
+use crate::line::Aftermath;
+use crate::planted::planted;
 use crate::seat::Seat;
 use crate::sync::Ordering;
 use crate::terms::Terms;
@@ -89,14 +90,17 @@ impl<K: Clone + Eq + Hash> Shard<K> {
     #[inline]
     pub(super) fn catch_up(&mut self, hub: &Hub, now: Tick) {
         if self.force.version != hub.version() {
-            self.take_over(hub.in_force(), now);
+            self.take_over(hub.in_force(), now, hub.waiters() > 0);
         }
     }
 
     #[cold]
-    fn take_over(&mut self, force: InForce, now: Tick) {
-        for entry in self.entries.iter_mut().filter(|entry| !entry.has_own) {
-            entry.seat.carry(&self.force, &force, now);
+    fn take_over(&mut self, force: InForce, now: Tick, waits: bool) {
+        // A rate that has moved by itself concerns those only who wait, and mostly nobody does.
+        if self.force.era != force.era || waits {
+            for entry in self.entries.iter_mut().filter(|entry| !entry.has_own) {
+                entry.seat.carry(&self.force, &force, now);
+            }
         }
         self.force = force;
     }
@@ -119,16 +123,19 @@ impl<K: Clone + Eq + Hash> Shard<K> {
 
     #[inline(never)]
     fn make_place(&mut self, hash: u64, key: &K, now: Tick, hub: &Hub) -> Option<Where> {
-        let gone = self.dismiss_idle(now);
-        let index = self.free_place(now, hub)?;
-        hub.evicted.fetch_add(gone, Ordering::Relaxed);
+        // The code of the key, which may panic, before anything is changed.
         let own = self.own.get(key);
         let seat = Seat::under(own.map_or(&self.force, |own| own));
-        let has_own = own.is_some();
+        let (has_own, key) = (own.is_some(), key.clone());
+        let gone = self.dismiss_idle(now);
+        hub.evicted.fetch_add(gone, Ordering::Relaxed);
+        let Some(index) = self.free_place(now, hub) else {
+            self.gone.push(key);
+            return None;
+        };
         let age = self.entries.get(index as usize).map_or(0, |entry| entry.age.wrapping_add(1));
         let (newer, older) = (NOWHERE, NOWHERE);
-        let entry =
-            Entry { key: Some(key.clone()), hash, used: now, newer, older, age, has_own, seat };
+        let entry = Entry { key: Some(key), hash, used: now, newer, older, age, has_own, seat };
         match self.entries.get_mut(index as usize) {
             Some(place) => *place = entry,
             None => {
@@ -152,8 +159,11 @@ impl<K: Clone + Eq + Hash> Shard<K> {
         if self.entries.len() < self.most {
             return Some(self.entries.len() as u32);
         }
-        for _ in 0..LOOKS.min(self.entries.len()) {
+        for _ in 0..LOOKS {
             let index = self.oldest;
+            if index == NOWHERE {
+                break;
+            }
             if self.is_new(index, now) {
                 self.dismiss(index);
                 hub.evicted.fetch_add(1, Ordering::Relaxed);
@@ -211,7 +221,8 @@ impl<K: Clone + Eq + Hash> Shard<K> {
     /// The bucket at a place, if it is still that of the same key.
     pub(super) fn again(&mut self, place: Place) -> Option<(&mut Seat, &InForce)> {
         let entry = self.entries.get(place.index as usize)?;
-        (entry.age == place.age && entry.key.is_some()).then(|| self.at(place.index))
+        let same = entry.age == place.age || planted("age-unseen");
+        (same && entry.key.is_some()).then(|| self.at(place.index))
     }
 
     /// What is granted to a key, and what is left of it.
@@ -230,14 +241,15 @@ impl<K: Clone + Eq + Hash> Shard<K> {
         }
     }
 
-    /// Gives a key a limit of its own, or the one of all; hands out who is to be woken.
+    /// Gives a key a limit of its own, or the one of all.
     pub(super) fn own(
         &mut self,
         hash: u64,
         key: &K,
         config: Option<RateLimit>,
         now: Tick,
-    ) -> Option<Waker> {
+        out: &mut Aftermath,
+    ) {
         let index = self.places.get(&hash).copied();
         let index = index.filter(|&at| self.entries[at as usize].key.as_ref() == Some(key));
         let before = index.map(|at| self.force_of(&self.entries[at as usize]).clone());
@@ -245,17 +257,17 @@ impl<K: Clone + Eq + Hash> Shard<K> {
             Some(config) => self.own.insert(key.clone(), Box::new(own(config, now))),
             None => self.own.remove(key),
         };
-        let (index, before) = (index?, before?);
+        let Some((index, before)) = index.zip(before) else { return };
         self.entries[index as usize].has_own = self.own.contains_key(key);
         let after = self.force_of(&self.entries[index as usize]).clone();
         let seat = &mut self.entries[index as usize].seat;
         seat.go_over(&before, &after, now);
-        seat.stir()
+        seat.stir(out);
     }
 
-    /// Who is to be woken, because something has changed for all.
-    pub(super) fn stir(&mut self) -> impl Iterator<Item = Waker> {
-        self.entries.iter_mut().filter_map(|entry| entry.seat.stir())
+    /// Says that something has changed for all.
+    pub(super) fn stir(&mut self, out: &mut Aftermath) {
+        self.entries.iter_mut().for_each(|entry| entry.seat.stir(out));
     }
 
     // ===== the order of use =====

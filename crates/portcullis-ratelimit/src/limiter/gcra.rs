@@ -90,8 +90,11 @@ impl Limiter for Gcra {
     }
 
     /// What it took leaves the bucket, as far as it has not leaked out by itself since.
-    fn give_back(&mut self, terms: &Terms, _now: Tick, _taken: Tick, cost: u32) {
-        self.word = self.word.saturating_sub(interval(terms).saturating_mul(cost.into()));
+    fn give_back(&mut self, terms: &Terms, now: Tick, taken: Tick, cost: u32) {
+        let whole = interval(terms).saturating_mul(burst(terms).into());
+        let passed = now.as_nanos().saturating_sub(taken.as_nanos());
+        let owed = interval(terms).saturating_mul(cost.into()).min(whole.saturating_sub(passed));
+        self.word = self.word.saturating_sub(owed);
     }
 
     fn remaining(&self, terms: &Terms, now: Tick) -> u32 {

@@ -3,7 +3,7 @@
 use breaker_core::Tick;
 
 use super::Limiter;
-use super::token_bucket::{capacity, in_units_of, moment};
+use super::token_bucket::{capacity, in_units_of, moment, still_owed};
 use crate::terms::Terms;
 
 /// A leaky bucket as a meter: it holds `burst` calls, starts empty, and loses `rate` calls per
@@ -71,8 +71,8 @@ impl Limiter for LeakyBucket {
     }
 
     /// What it took leaves the bucket, as far as it has not leaked out by itself since.
-    fn give_back(&mut self, terms: &Terms, _now: Tick, _taken: Tick, cost: u32) {
-        let cost = terms.meter.units(cost).unwrap_or(u64::MAX);
+    fn give_back(&mut self, terms: &Terms, now: Tick, taken: Tick, cost: u32) {
+        let cost = still_owed(terms, now, taken, cost);
         // What was taken in advance lies behind `updated`: it is given back as well.
         let advance = cost.saturating_sub(self.level);
         self.level = self.level.saturating_sub(cost);

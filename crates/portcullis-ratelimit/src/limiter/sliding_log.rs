@@ -78,6 +78,10 @@ impl SlidingLog {
     fn drop_what_is_out(&mut self, terms: &Terms, now: Tick) {
         let out = self.entries.partition_point(|entry| entry.is_out(terms, now));
         self.entries.drain(..out);
+        // What a busy time has taken is given back in a quiet one.
+        if self.entries.capacity() > 64 && self.entries.len() < self.entries.capacity() / 4 {
+            self.entries.shrink_to(self.entries.capacity() / 2);
+        }
     }
 }
 

@@ -51,9 +51,10 @@ impl Limiter for TokenBucket {
         self.word = self.word.max(terms.meter.at(now)).saturating_add(cost);
     }
 
-    /// What it took leaves the bucket, as far as it has not leaked out by itself since.
-    fn give_back(&mut self, terms: &Terms, _now: Tick, _taken: Tick, cost: u32) {
-        self.word = given_back(self.word, terms.meter.units(cost).unwrap_or(u64::MAX));
+    /// What it took leaves the bucket, as far as it can still be in it: what is not, the bucket has
+    /// gained by itself since.
+    fn give_back(&mut self, terms: &Terms, now: Tick, taken: Tick, cost: u32) {
+        self.word = given_back(self.word, still_owed(terms, now, taken, cost));
     }
 
     fn remaining(&self, terms: &Terms, now: Tick) -> u32 {
@@ -122,6 +123,18 @@ pub(crate) const fn decide(
 #[inline]
 pub(crate) const fn given_back(word: u64, cost: u64) -> u64 {
     word.saturating_sub(cost)
+}
+
+/// What of a cost that was taken at the moment `taken` can still be owed, in units: whoever is owed
+/// it has not been full since.
+pub(crate) const fn still_owed(terms: &Terms, now: Tick, taken: Tick, cost: u32) -> u64 {
+    let units = match terms.meter.units(cost) {
+        Some(units) => units,
+        None => u64::MAX,
+    };
+    let gained = terms.meter.at(now).saturating_sub(terms.meter.at(taken));
+    let most = capacity(terms).saturating_sub(gained);
+    if units < most { units } else { most }
 }
 
 /// How much is admitted at this reading.

@@ -38,15 +38,20 @@ impl ResourceGauge {
 
     /// What is in use, as of the last asking, which is now if one is due.
     pub fn usage(&self, now: Tick) -> Usage {
-        if self.is_mine(now) {
+        let known = || Memory::unpack(self.memory.load(Ordering::Relaxed)).usage();
+        self.ask(now).unwrap_or_else(known)
+    }
+
+    /// What is in use just now, if it is this reader's turn to ask.
+    pub(crate) fn ask(&self, now: Tick) -> Option<Usage> {
+        self.is_mine(now).then(|| {
             let probe = AssertUnwindSafe(|| self.probe.usage());
             let said = catch_unwind(probe).unwrap_or_default();
             // Whoever asks later may be done sooner; both figures are of this hour.
             let memory = Memory::unpack(self.memory.load(Ordering::Relaxed)).after(said);
             self.memory.store(memory.pack(), Ordering::Relaxed);
-            return memory.usage();
-        }
-        Memory::unpack(self.memory.load(Ordering::Relaxed)).usage()
+            memory.usage()
+        })
     }
 
     /// Whether it is this reader's turn to ask.
