@@ -17,8 +17,8 @@ use crate::rate::Rate;
 ///
 /// | | default |
 /// |---|---|
-/// | slowest rate | 10 calls per second |
-/// | fastest rate | 1,000 calls per second |
+/// | slowest rate | a tenth of the rate of the configuration |
+/// | fastest rate | ten times the rate of the configuration |
 /// | scale | 1.5 |
 /// | cool-down | 60 s |
 /// | slower above | 10 % failures |

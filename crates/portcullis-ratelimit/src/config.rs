@@ -217,12 +217,13 @@ impl RateLimit {
         self
     }
 
-    /// How many calls may wait at a time, all keys together; default 1,000.
+    /// How many calls may wait at a time, all keys together; default 1,000. Whoever joins after
+    /// another has given up costs a look at all who wait for the same bucket.
     ///
     /// # Panics
-    /// When `waiters` lies outside 1..=1,000,000.
+    /// When `waiters` lies outside 1..=10,000.
     pub const fn max_waiters(mut self, waiters: u32) -> Self {
-        assert!(waiters >= 1 && waiters <= 1_000_000, "max_waiters lies in 1..=1,000,000");
+        assert!(waiters >= 1 && waiters <= 10_000, "max_waiters lies in 1..=10,000");
         self.max_waiters = waiters;
         self
     }
@@ -288,7 +289,23 @@ impl RateLimit {
                 "lower the burst or raise the rate",
             ));
         }
+        if self.algorithm.uses_burst() && self.burst > Self::MAX_BURST {
+            errors.push(problem(
+                "burst",
+                &self.burst.to_string(),
+                "at most 1000000000",
+                "lower the burst",
+            ));
+        }
         let limit = self.rate.in_window(self.window);
+        if self.algorithm.uses_window() && self.fastest().in_window(self.window) > Self::MAX_BURST {
+            errors.push(problem(
+                "window",
+                &format!("{:?}", self.window),
+                &format!("so short that {} is at most 1000000000 calls in it", self.fastest()),
+                "shorten the window or lower the rate",
+            ));
+        }
         if matches!(self.algorithm, Algorithm::Adaptive) && self.burst > limit {
             errors.push(problem(
                 "burst",

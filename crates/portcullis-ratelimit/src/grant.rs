@@ -25,9 +25,19 @@ pub struct Grant {
     adjusts: bool,
 }
 
+mod sealed {
+    /// Nobody else's admissions: they have to be ended once and no more.
+    pub trait Sealed {}
+}
+
+pub(crate) use sealed::Sealed;
+
+impl Sealed for Grant {}
+
 /// What holds an admission, in the future of its call.
-pub trait Admission {
+pub trait Admission: Sealed {
     /// Undoes the admission, once: the call was not made.
+    #[doc(hidden)]
     fn undo(&self);
 
     /// Says how the call ended.

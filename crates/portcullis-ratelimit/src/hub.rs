@@ -113,13 +113,13 @@ impl Hub {
     pub(crate) fn look(&self, now: Tick, stir: impl FnOnce()) {
         if now.as_nanos() >= self.due.load(Ordering::Relaxed) {
             let change = self.settle(now);
-            self.moved(change, now, stir);
+            self.moved(change.as_ref(), now, stir);
         }
     }
 
     /// Has those woken whom a move of the rate concerns, and tells of it.
-    fn moved(&self, change: Option<RateMove>, now: Tick, stir: impl FnOnce()) {
-        let Some(RateMove { from, to, error_rate }) = change else { return };
+    fn moved(&self, change: Option<&RateMove>, now: Tick, stir: impl FnOnce()) {
+        let Some(&RateMove { from, to, error_rate }) = change else { return };
         if self.waiters() > 0 {
             stir();
         }
@@ -210,7 +210,7 @@ impl Hub {
             }
             self.put_in_force(&mut rule, now)
         };
-        self.moved(change, now, stir);
+        self.moved(change.as_ref(), now, stir);
     }
 
     /// Puts what `change` makes of the configuration in force, has those woken whom it concerns, and

@@ -210,7 +210,8 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static> RateLimiters<K> {
         self.shared.own(key, None);
     }
 
-    /// What is granted to this key and what is left of it; asking does not keep a place for it.
+    /// What is granted to this key and what is left of it; asking does not keep a place for it. Of a
+    /// key without a place it says what it would have with one.
     #[must_use]
     pub fn quota(&self, key: &K) -> Quota {
         let now = self.shared.now();

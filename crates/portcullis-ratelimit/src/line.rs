@@ -16,8 +16,8 @@ use crate::terms::Terms;
 /// The first of them has a timer for when it can go; whoever goes, gives up or is refused wakes the
 /// next. So each is polled three times at most, however many they are: on arrival, as the first, and
 /// when its time has come. Whoever comes to the line settles what is due in it, also for those who
-/// are not polled: a call that nobody asks after holds nobody up. And each has a timer for when it
-/// has waited long enough.
+/// are not polled; and each has a timer, for when it is expected to go and for when it has waited
+/// long enough. So a call that nobody asks after holds nobody up.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Line {
     waiting: VecDeque<Waiting>,
@@ -35,6 +35,8 @@ struct Waiting {
     number: u64,
     cost: u32,
     since: Tick,
+    /// When it was expected to go, as it came.
+    due: Tick,
     latest: Tick,
     waker: Option<Waker>,
 }
@@ -72,6 +74,13 @@ impl Aftermath {
         drop(self.drop);
         self.wake.into_iter().for_each(Waker::wake);
     }
+}
+
+/// Somebody has left the line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Left {
+    /// What is to be given back for him: when it was taken, and how much.
+    pub(crate) owed: Option<(Tick, u32)>,
 }
 
 /// Timers are late, and whoever is polled late shall not make others late: so a call is served as of
@@ -114,9 +123,10 @@ impl Line {
     ) -> u64 {
         let (after, at) = self.after(state, terms, now);
         serve(after, at, terms, now, cost);
+        let due = *at;
         let number = self.next;
         self.next += 1;
-        self.waiting.push_back(Waiting { number, cost, since: now, latest, waker: None });
+        self.waiting.push_back(Waiting { number, cost, since: now, due, latest, waker: None });
         number
     }
 
@@ -201,9 +211,21 @@ impl Line {
             return Turn::Refused(Short::Never);
         };
         let one = &mut self.waiting[place];
+        if now >= one.latest {
+            let ready = state.ready_at(terms, now, one.cost);
+            out.drop.push(waker);
+            out.drop.extend(self.waiting.remove(place).and_then(|one| one.waker));
+            self.upset();
+            return Turn::Refused(ready.map_or(Short::Never, Short::Until));
+        }
         out.drop.extend(one.waker.replace(waker));
-        let own = if place == 0 { first_at.unwrap_or(one.latest) } else { one.latest };
-        Turn::Sleep(own.min(one.latest))
+        let until = match first_at {
+            Some(at) if place == 0 => at,
+            // Not the first, which is expected by now not to be there: who does not ask is settled.
+            _ if now < one.due => one.due,
+            _ => one.latest,
+        };
+        Turn::Sleep(until.min(one.latest))
     }
 
     fn claim(&mut self, number: u64) -> Option<Settled> {
@@ -211,15 +233,10 @@ impl Line {
         Some(self.settled.swap_remove(at))
     }
 
-    /// Takes somebody out who has given up, if he is still there, and hands out what is to be given
-    /// back for him: when it was taken, and how much.
-    pub(crate) fn leave(
-        &mut self,
-        number: u64,
-        out: &mut Aftermath,
-    ) -> Option<Option<(Tick, u32)>> {
+    /// Takes somebody out who has given up, if he is still there.
+    pub(crate) fn leave(&mut self, number: u64, out: &mut Aftermath) -> Option<Left> {
         if let Some(Settled { cost, verdict, .. }) = self.claim(number) {
-            return Some(verdict.ok().map(|taken| (taken, cost)));
+            return Some(Left { owed: verdict.ok().map(|taken| (taken, cost)) });
         }
         let place = self.place(number)?;
         out.drop.extend(self.waiting.remove(place).and_then(|one| one.waker));
@@ -227,7 +244,7 @@ impl Line {
         if place == 0 && !planted("leaves-unheard") {
             self.wake_first(out);
         }
-        Some(None)
+        Some(Left { owed: None })
     }
 
     /// Has the first woken, because it has become the first or because something has changed.

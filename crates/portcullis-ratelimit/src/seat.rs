@@ -132,8 +132,8 @@ impl Seat {
         out: &mut Aftermath,
     ) -> bool {
         let left = self.line.as_mut().and_then(|line| line.leave(number, out));
-        if let Some(Some(taken)) = left {
-            self.give_back(terms, now, taken, out);
+        if let Some(owed) = left.and_then(|left| left.owed) {
+            self.give_back(terms, now, owed, out);
         }
         self.close();
         left.is_some()

@@ -51,7 +51,7 @@ impl RateLimit {
         config.throttle = usage.map(|share| Throttle::new().usage_limit(share));
         let wait = r.duration("max_wait", Duration::ZERO, Self::MAX_WAIT);
         config.max_wait = wait.unwrap_or(config.max_wait);
-        config.max_waiters = r.number("max_waiters", 1, 1_000_000).unwrap_or(config.max_waiters);
+        config.max_waiters = r.number("max_waiters", 1, 10_000).unwrap_or(config.max_waiters);
         config.max_keys = r.number("max_keys", 1, 100_000_000).unwrap_or(config.max_keys);
         config.log_max = r.number("log_max", 1, 1_000_000).unwrap_or(config.log_max);
         if let Err(errors) = config.check() {

@@ -54,6 +54,11 @@ impl Set {
         Self { verdict, parted: None, members }
     }
 
+    /// The largest figure that one of its members gives.
+    pub(crate) fn most(&self, figure: impl Fn(&State) -> u32) -> u32 {
+        self.members.iter().map(figure).max().unwrap_or(0)
+    }
+
     /// When it admits.
     #[must_use]
     pub const fn verdict(&self) -> Verdict {

@@ -25,6 +25,16 @@ impl Algorithm {
         Self::WORDS.iter().find(|(_, one)| *one == self).map_or("unknown", |(word, _)| word)
     }
 
+    /// Whether it has a window.
+    pub(crate) const fn uses_window(self) -> bool {
+        match self {
+            Self::TokenBucket | Self::LeakyBucket => false,
+            #[cfg(feature = "governor")]
+            Self::Gcra => false,
+            _ => true,
+        }
+    }
+
     /// Whether it has a bucket, whose capacity is the burst.
     pub(crate) const fn uses_burst(self) -> bool {
         !matches!(self, Self::FixedWindow | Self::SlidingLog | Self::SlidingCounter)
@@ -43,11 +53,21 @@ impl State {
         if from == to {
             return self.carry(old, new, now);
         }
-        let most = if from.uses_burst() { old.burst() } else { old.limit() };
-        let taken = most.saturating_sub(self.remaining(old, now));
+        let taken = self.taken(old, now);
         *self = Self::new(to);
         let taken = taken.min(self.remaining(new, now));
         self.take(new, now, taken);
+    }
+
+    /// How many calls it holds as taken; of several, the one that holds most.
+    fn taken(&self, terms: &Terms, now: Tick) -> u32 {
+        match self {
+            Self::Set(set) => set.most(|member| member.taken(terms, now)),
+            one => {
+                let most = if one.has_burst() { terms.burst() } else { terms.limit() };
+                most.saturating_sub(one.remaining(terms, now))
+            }
+        }
     }
 
     /// Whether the burst is its capacity.

@@ -7,7 +7,7 @@ use breaker_core::{Key, Name, Outcome, Quota};
 use portcullis_http::{AsRefused, Auto, HttpOrGrpc};
 
 use super::{Acquire, RedisLimiter, Share};
-use crate::grant::Admission;
+use crate::grant::{Admission, Sealed};
 use crate::layer::RateLimitLayer;
 use crate::limits::{Handled, Lines};
 use crate::wait::RateLimitWaitLayer;
@@ -139,6 +139,8 @@ impl<F> fmt::Debug for SharedKey<F> {
         f.debug_struct("SharedKey").field("limiter", &self.limiter).finish_non_exhaustive()
     }
 }
+
+impl Sealed for Share {}
 
 impl Admission for Share {
     fn undo(&self) {

@@ -21,13 +21,18 @@ pub(crate) struct Level {
     pub(crate) level: u128,
     at: u64,
     rate: u32,
+    /// Since when the rate is what it is.
+    since: u64,
 }
+
+/// The burst of all buckets in these tests.
+pub(crate) const BURST: u128 = 10;
 
 pub(crate) const CALL: u128 = 1_000_000_000;
 
 impl Level {
     pub(crate) fn new(rate: u32) -> Self {
-        Self { level: 0, at: 0, rate }
+        Self { level: 0, at: 0, rate, since: 0 }
     }
 
     pub(crate) fn at(&self, now: u64) -> u128 {
@@ -54,14 +59,17 @@ impl Model for Level {
         self.level += u128::from(cost) * CALL;
     }
 
-    fn give_back(&mut self, now: u64, _taken: u64, cost: u32) {
+    /// What has leaked out since cannot be owed any more, as far as it is known at this rate.
+    fn give_back(&mut self, now: u64, taken: u64, cost: u32) {
         self.settle(now);
-        self.level = self.level.saturating_sub(u128::from(cost) * CALL);
+        let leaked = u128::from(now - taken.max(self.since)) * u128::from(self.rate);
+        let owed = (u128::from(cost) * CALL).min((BURST * CALL).saturating_sub(leaked));
+        self.level = self.level.saturating_sub(owed);
     }
 
     fn rate(&mut self, now: u64, rate: u32) {
         self.settle(now);
-        self.rate = rate;
+        (self.rate, self.since) = (rate, now);
     }
 }
 
