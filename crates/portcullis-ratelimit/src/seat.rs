@@ -48,9 +48,14 @@ impl Seat {
         self.line.as_ref().is_some_and(|line| !line.is_empty())
     }
 
-    /// Admits a call at once, or not at all. Whoever waits goes first.
+    /// Admits a call at once, or not at all. Whoever waits goes first, but what costs nothing takes
+    /// nothing from them.
     #[inline]
     pub(crate) fn admit(&mut self, terms: &Terms, now: Tick, cost: u32) -> Result<(), Short> {
+        // Also beside a line, and where more was taken than the bucket holds by now.
+        if cost == 0 {
+            return Ok(());
+        }
         if let Some(line) = self.line.as_mut().filter(|line| !line.is_empty()) {
             let ready = line.ready_at(&self.state, terms, now, cost);
             return Err(ready.map_or(Short::Never, Short::Until));
