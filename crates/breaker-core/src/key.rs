@@ -11,7 +11,8 @@ use std::hash::Hash;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` picks no key from the request `{Req}`",
     note = "a closure `|request: &Request<Body>| -> Option<K>` goes to `.keyed_fn(..)`; \
-            `.keyed(..)` takes one of `portcullis_http::key`: `header(..)`, `extension(..)`"
+            `.keyed(..)` takes one of `portcullis_http::key`: `header(..)`, `extension(..)`",
+    note = "a key of your own reads requests with any body: `impl<B> Key<Request<B>>`"
 )]
 pub trait Key<Req> {
     /// The type of the key; its `Display` form labels events.

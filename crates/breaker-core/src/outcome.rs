@@ -176,7 +176,7 @@ impl Default for CountAs {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot classify the results of this service",
     label = "response `{Res}` or error `{Err}` is not one that it knows",
-    note = "for a service that is not HTTP: `CircuitBreakerLayer::generic(config)`; \
+    note = "for a service that is not HTTP: make the layer by its `generic(config)`; \
             for a rule of your own: `.classify_fn(|result| ..)`"
 )]
 pub trait Classify<Res, Err> {

@@ -301,8 +301,8 @@ impl Error for Rejected {}
     note = "if the error is one of your own or of a client: add the layer `BoxErrors` beneath, \
             or `.refuse(AsError)` with `From<Rejected>` for the error, \
             or say what to answer with `.refuse_fn(|request, rejected| ..)`",
-    note = "if the service is not HTTP: use `CircuitBreakerLayer::generic(config)`, \
-            whose error needs `From<Rejected>`"
+    note = "if the service is not HTTP: make the layer by its `generic(config)`; \
+            the service's error needs `From<Rejected>`"
 )]
 pub trait Refuse<Req, Res, Err> {
     /// Turns a refusal into what the service answers.

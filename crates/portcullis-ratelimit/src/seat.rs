@@ -31,7 +31,8 @@ impl Seat {
         Self { state, line: None }
     }
 
-    /// Admits a call at once, or not at all. Whoever waits goes first.
+    /// Admits a call at once, or not at all. Whoever waits goes first, but what costs nothing takes
+    /// nothing from them.
     #[inline]
     pub(crate) fn admit(
         &mut self,
@@ -40,6 +41,10 @@ impl Seat {
         cost: u32,
         out: &mut Aftermath,
     ) -> Result<(), Short> {
+        // Also beside a line, and where more was taken than the bucket holds by now.
+        if cost == 0 {
+            return Ok(());
+        }
         if self.line.is_some() {
             self.admit_behind(terms, now, cost, out)?;
         }

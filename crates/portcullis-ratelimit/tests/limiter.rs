@@ -183,6 +183,14 @@ fn a_cost_of_three_leaves_two_tokens_where_they_are() {
     assert!(limit.try_acquire_n(3).is_ok());
 }
 
+#[test]
+fn what_costs_nothing_is_admitted_where_more_was_taken_than_the_bucket_holds() {
+    let (limit, _) = limiter(RateLimit::per_second(10).burst(5));
+    let _ = limit.try_acquire_n(5).expect("there are five");
+    limit.reconfigure(RateLimit::per_second(10).burst(2)).expect("a limit");
+    assert!(limit.try_acquire_n(0).is_ok());
+}
+
 // S-ADV-02
 #[test]
 fn an_admission_that_is_given_back_never_was() {

@@ -12,7 +12,14 @@ const PROPERTY_CASES: u32 = 100_000;
 /// The same for rate limits, whose cases are longer.
 const LIMIT_CASES: u32 = 5_000;
 
-const FUZZ_TARGETS: [&str; 2] = ["config", "events"];
+/// Each with the package in whose `tests` it is, and its corpus.
+const FUZZ_TARGETS: [(&str, &str); 5] = [
+    ("config", "breaker-core"),
+    ("events", "breaker-core"),
+    ("forwarded", "portcullis-http"),
+    ("quota", "portcullis-ratelimit"),
+    ("rate_limit", "portcullis-ratelimit"),
+];
 
 /// How long each is fed, in seconds.
 const FUZZ_TIME: u32 = 180;
@@ -30,7 +37,7 @@ pub(crate) fn steps(workspace: &Workspace) -> Vec<Step> {
     steps.push(peers::clippy(workspace));
     steps.push(advisories::step(workspace));
     steps.push(miri(workspace));
-    steps.extend(FUZZ_TARGETS.map(|target| fuzz(target, workspace)));
+    steps.extend(FUZZ_TARGETS.map(|(target, package)| fuzz(target, package, workspace)));
     steps
 }
 
@@ -116,9 +123,8 @@ fn miri(workspace: &Workspace) -> Step {
     Step::tests("miri", run)
 }
 
-/// A target of the event stream or the configuration, fed by a fuzzer; what it is fed every day is
-/// where it begins.
-fn fuzz(target: &str, workspace: &Workspace) -> Step {
+/// A target that is fed by a fuzzer; what it is fed every day is where it begins.
+fn fuzz(target: &str, package: &str, workspace: &Workspace) -> Step {
     let name = format!("fuzz {target}");
     let probe = Invocation::new("rustup", "run nightly cargo fuzz --version")
         .env("RUSTUP_AUTO_INSTALL", "0");
@@ -130,7 +136,7 @@ fn fuzz(target: &str, workspace: &Workspace) -> Step {
         return Step::skip(name, format!("cannot make {found}: {error}"));
     }
     let run = format!(
-        "run nightly cargo fuzz run {target} {found} crates/breaker-core/tests/corpus/{target} \
+        "run nightly cargo fuzz run {target} {found} crates/{package}/tests/corpus/{target} \
          -- -max_total_time={FUZZ_TIME}"
     );
     Step::run(name, Invocation::new("rustup", &run))

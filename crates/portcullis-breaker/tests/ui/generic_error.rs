@@ -1,7 +1,7 @@
 //! A service that is not HTTP, whose error cannot be made from a refusal.
 //~ `AsError` has no answer for a refused call of this service
 //~ error `DatabaseError`
-//~ whose error needs `From<Rejected>`
+//~ the service's error needs `From<Rejected>`
 
 use std::future::{Ready, ready};
 

@@ -1,6 +1,6 @@
 //! A service that is not HTTP: `.generic(config)`.
 //~ `HttpOrGrpc` cannot classify the results of this service
-//~ for a service that is not HTTP: `CircuitBreakerLayer::generic(config)`
+//~ for a service that is not HTTP: make the layer by its `generic(config)`
 //~ for a rule of your own: `.classify_fn(|result| ..)`
 
 use std::convert::Infallible;

@@ -45,7 +45,7 @@ impl Sleeper {
         self.woken.0.store(0, Ordering::SeqCst);
         match self.waiter.turn(&self.woken.clone().into()) {
             Turning::Go(_) => None,
-            Turning::Behind => Some(self),
+            Turning::Sleep(_) => Some(self),
             other => panic!("its time has come: {other:?}"),
         }
     }
@@ -66,7 +66,7 @@ fn go_on(mut sleepers: Vec<Sleeper>) {
 
 /// Three calls in a line, whose time has come.
 fn line() -> (RateLimiter, [Sleeper; 3]) {
-    let config = RateLimit::per_second(10).burst(1).max_wait(Duration::from_secs(1));
+    let config = RateLimit::per_second(1_000).burst(1).max_wait(Duration::from_secs(1));
     let (limit, clock) = limit(config);
     assert_eq!(ask(&limit, 1), 1);
     let sleepers = [(); 3].map(|()| Sleeper::new(&limit));
@@ -118,7 +118,7 @@ fn what_is_given_back_beside_one_who_leaves_wakes_whoever_is_the_first_then() {
         gives.join().unwrap();
         match turn {
             Turning::Go(_) => {}
-            Turning::Behind | Turning::Sleep(_) => {
+            Turning::Sleep(_) => {
                 assert!(second.is_woken(), "the next in the line was not woken");
                 assert!(second.poll().is_none(), "there is a call for it");
             }

@@ -1,0 +1,32 @@
+//! The fuzz target without a fuzzer: over the corpus, and over what chance makes of it. T2.
+
+#[path = "../../breaker-core/tests/targets/feed.rs"]
+mod feed;
+#[path = "targets/forwarded.rs"]
+mod forwarded;
+
+/// What such headers are made of.
+const WORDS: [&str; 14] = [
+    ", ",
+    "\n",
+    "10.0.0.3",
+    "10.0.0.4:80",
+    "192.0.2.66",
+    "[fd00::1]:80",
+    "::ffff:10.0.0.9",
+    "fe80::1%eth0",
+    "for=",
+    "for=\"[2001:db8::1]:443\"",
+    ";proto=https",
+    "\"",
+    "\\\"",
+    "unknown",
+];
+
+// S-RATE-10
+#[test]
+fn no_bytes_in_a_header_make_up_an_address() {
+    let lines = feed::feed("forwarded", &WORDS, |bytes| forwarded::run(bytes) as u64);
+    println!("lines of headers: {lines}");
+    assert!(lines > feed::INPUTS, "hardly any lines: {lines}");
+}
