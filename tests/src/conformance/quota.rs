@@ -45,7 +45,7 @@ impl Plan {
         let keys = fields.take("max_keys");
         finish(&fields, manner)?;
         for config in &mut plan.configs {
-            *config = wait(*config, plan.longest)?.max_waiters(1_000_000);
+            *config = wait(*config, plan.longest)?.max_waiters(10_000);
             if let Some(keys) = keys.and_then(Value::as_u64) {
                 let fits = u32::try_from(keys).ok().filter(|keys| (1..=100_000_000).contains(keys));
                 let wrong = || Mismatch::new("1..=100000000 keys", keys.to_string());

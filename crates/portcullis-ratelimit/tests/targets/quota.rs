@@ -64,6 +64,8 @@ struct World {
     /// All calls that were admitted and not given back.
     calls: Vec<(u64, u32)>,
     held: Vec<(Grant, u64)>,
+    /// When the configuration last changed: what was gained before is not known after it.
+    changed: u64,
 }
 
 /// How many things were done: the first byte says by which algorithm.
@@ -95,8 +97,8 @@ impl World {
         let clock = ManualClock::new();
         let limit = RateLimiter::with_probe(config, clock.clone(), Usage::new);
         let tokens = Tokens { left: i128::from(burst) * CALL, burst, rate, slack: 1 };
-        let (calls, held) = (Vec::new(), Vec::new());
-        Self { algorithm, large, config, limit, clock, now: 0, rate, tokens, calls, held }
+        let (calls, held, now, changed) = (Vec::new(), Vec::new(), 0, 0);
+        Self { algorithm, large, config, limit, clock, now, rate, tokens, calls, held, changed }
     }
 
     fn pass(&mut self, nanos: u64) {
@@ -172,7 +174,11 @@ impl World {
         let cost = grant.cost();
         let index = self.calls.iter().position(|call| *call == (taken, cost)).expect("it came");
         self.calls.swap_remove(index);
-        self.tokens.left += i128::from(cost) * CALL;
+        // What a bucket has gained since is not owed to it any more.
+        let gained = i128::from(self.now - taken.max(self.changed)) * i128::from(self.tokens.rate);
+        let owed = (i128::from(self.tokens.burst) * CALL - gained).max(0);
+        self.tokens.left += owed.min(i128::from(cost) * CALL);
+        self.tokens.slack += 2;
         self.tokens.pass(0);
         grant.give_back();
     }
@@ -182,6 +188,7 @@ impl World {
         // The adaptive one wants a burst that fits into a window: then nothing is changed.
         if self.limit.reconfigure(config).is_ok() {
             self.tokens.change(rate, burst);
+            self.changed = self.now;
             (self.rate, self.config) = (rate, config);
         } else {
             assert_eq!(self.limit.config(), self.config, "refused, and changed all the same");
