@@ -6,10 +6,10 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Duration;
 
 use breaker_core::{
-    CallError, Clock, ConfigErrors, MonotonicClock, Name, Observe, Outcome, Quota, Rejected, Tick,
+    CallError, Clock, ConfigErrors, MonotonicClock, Name, Observe, Outcome, Quota, Reason,
+    Rejected, Tick,
 };
 
 use self::shard::{Shard, Where};
@@ -437,8 +437,11 @@ impl<K: Clone + Eq + Hash + Send + Sync> Home for Keyed<K> {
         let (now, waker) = (self.now(), waker.clone());
         let turn =
             self.again(place, now, |seat, force, out| seat.next(force, now, who, (waker, out)));
-        // A bucket for which somebody waits keeps its place.
-        turn.map_or(Turning::Sleep(Duration::ZERO), |turn| end_turn(turn, &self.hub, now))
+        // A bucket for which somebody waits keeps its place; were it gone, nobody would be served.
+        let turn = turn.unwrap_or_else(|| {
+            Turning::Refused(Rejected::new(self.hub.name(), Reason::RateLimited))
+        });
+        end_turn(turn, &self.hub, now)
     }
 
     fn leave(&self, place: Place, number: u64) {
