@@ -15,6 +15,7 @@ mod outcome;
 mod pace;
 mod percent;
 mod planted;
+mod priority;
 #[cfg(test)]
 mod proofs;
 mod quota;
@@ -47,6 +48,7 @@ pub use observe::{Event, EventKind, Interest, Observe, Observers};
 pub use outcome::{Classify, CountAs, Counted, ErrorsAreFailures, FailureKind, Outcome};
 pub use pace::{Chance, Jitter, Pace};
 pub use percent::Percent;
+pub use priority::{Class, InvalidPriority, Prioritize, Priority};
 pub use quota::Quota;
 pub use rejected::{AsError, Cause, Condition, Reason, Refuse, Rejected};
 pub use state::{State, Totals, Transition, Transitions, Why};

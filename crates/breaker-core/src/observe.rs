@@ -13,6 +13,7 @@ use crate::machine::Adjustment;
 use crate::name::Name;
 use crate::outcome::{Counted, Outcome};
 use crate::percent::Percent;
+use crate::priority::Priority;
 use crate::rejected::Rejected;
 use crate::state::{State, Transition};
 
@@ -169,6 +170,45 @@ pub enum EventKind {
         /// was, or where something else moved the rate.
         error_rate: f64,
     },
+    /// A limit of calls in flight has moved.
+    LimitChanged {
+        /// The calls that were let run at a time.
+        from: u32,
+        /// The calls that are let run at a time from now on.
+        to: u32,
+    },
+    /// Calls below another priority than before are refused.
+    MinimumChanged {
+        /// The least priority that was admitted.
+        from: Priority,
+        /// The least priority that is admitted from now on.
+        to: Priority,
+    },
+    /// A call waits for a slot.
+    Queued {
+        /// How important it is.
+        priority: Priority,
+        /// How many wait, with it.
+        depth: u32,
+    },
+    /// A call has got a slot.
+    Started {
+        /// How important it is.
+        priority: Priority,
+        /// How long it waited.
+        waited: Duration,
+        /// How many calls run, with it.
+        running: u32,
+        /// How many wait still.
+        depth: u32,
+    },
+    /// A call has given its slot back.
+    Finished {
+        /// How important it was.
+        priority: Priority,
+        /// How many calls run still.
+        running: u32,
+    },
     /// Another configuration is in force.
     Reconfigured {
         /// Its number.
@@ -238,7 +278,11 @@ impl EventKind {
     pub const fn interest(&self) -> Interest {
         match self {
             Self::Refused(_) => Interest::REFUSALS,
-            Self::Settled { .. } | Self::Cancelled { .. } => Interest::CALLS,
+            Self::Settled { .. }
+            | Self::Cancelled { .. }
+            | Self::Queued { .. }
+            | Self::Started { .. }
+            | Self::Finished { .. } => Interest::CALLS,
             Self::Checked { .. } | Self::Updated { .. } => Interest::STEPS,
             _ => Interest::CHANGES,
         }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::name::Name;
+use crate::priority::Priority;
 use crate::quota::Quota;
 
 /// A call that was not made: why, by whom, and when to come back.
@@ -28,6 +29,7 @@ enum Grounds {
     None,
     Cause(Cause),
     Quota(Quota),
+    Priority(Priority),
 }
 
 /// Why a call was not made.
@@ -52,6 +54,22 @@ pub enum Reason {
     CostTooHigh,
     /// The store of a shared quota gives no answer, and without one nobody is admitted.
     StoreDown,
+    /// All slots are taken, and calls do not wait for one.
+    AtLimit,
+    /// All slots are taken, and so are all places in the queue.
+    QueueFull,
+    /// It waited for a slot as long as its class may.
+    QueueTimeout,
+    /// It gave its place in the queue to a more important call, or to a newer one.
+    Displaced,
+    /// Calls of its priority are not admitted now.
+    BelowMinimum,
+    /// What is left of its deadline is less than it would need.
+    TooLate,
+    /// It waited while the queue did not get shorter.
+    QueueStands,
+    /// The callee refuses so many calls that this one is not worth the attempt.
+    Throttled,
 }
 
 /// What opened a circuit, with the numbers that did it.
@@ -179,6 +197,12 @@ impl Rejected {
         self
     }
 
+    /// The same, with the priority of the call that is refused; in place of a cause or a quota.
+    pub const fn with_priority(mut self, priority: Priority) -> Self {
+        self.grounds = Grounds::Priority(priority);
+        self
+    }
+
     /// Who refused.
     #[must_use]
     pub const fn by(&self) -> &Name {
@@ -215,6 +239,15 @@ impl Rejected {
         }
     }
 
+    /// How important the call was, where that was weighed.
+    #[must_use]
+    pub const fn priority(&self) -> Option<Priority> {
+        match self.grounds {
+            Grounds::Priority(priority) => Some(priority),
+            _ => None,
+        }
+    }
+
     /// The state word of the refusal: `open`, `half_open` or `forced_open`; of a limit `limited`,
     /// or `store_down`.
     #[must_use]
@@ -225,6 +258,14 @@ impl Rejected {
             Reason::Open | Reason::Dependency | Reason::NotReady => "open",
             Reason::RateLimited | Reason::CostTooHigh => "limited",
             Reason::StoreDown => "store_down",
+            Reason::AtLimit
+            | Reason::QueueFull
+            | Reason::QueueTimeout
+            | Reason::Displaced
+            | Reason::TooLate
+            | Reason::QueueStands => "busy",
+            Reason::BelowMinimum => "shedding",
+            Reason::Throttled => "throttling",
         }
     }
 
@@ -271,6 +312,14 @@ impl Rejected {
             Reason::RateLimited => "the quota is used up",
             Reason::CostTooHigh => "the call costs more than the quota ever holds",
             Reason::StoreDown => "the quota cannot be asked for",
+            Reason::AtLimit => "all slots are taken",
+            Reason::QueueFull => "all slots are taken and the queue is full",
+            Reason::QueueTimeout => "no slot became free in time",
+            Reason::Displaced => "its place in the queue was given to another call",
+            Reason::BelowMinimum => "calls of its priority are not admitted now",
+            Reason::TooLate => "its deadline would pass before it is served",
+            Reason::QueueStands => "the queue does not get shorter",
+            Reason::Throttled => "the callee refuses too many calls",
         }
     }
 }

@@ -142,6 +142,26 @@ impl Observe for TracingObserver {
                 event!(target: "resilience", Level::INFO, ratelimiter.name = name, from, to,
                     error_rate, "rate changed");
             }
+            EventKind::LimitChanged { from, to } => {
+                event!(target: "resilience", Level::INFO, queue.name = name, from, to,
+                    "limit of calls in flight changed");
+            }
+            EventKind::MinimumChanged { from, to } => {
+                event!(target: "resilience", Level::WARN, queue.name = name, %from, %to,
+                    "least priority changed");
+            }
+            EventKind::Queued { priority, depth } => {
+                event!(target: "resilience", Level::TRACE, queue.name = name, %priority, depth,
+                    "call queued");
+            }
+            EventKind::Started { priority, waited, running, depth } => {
+                event!(target: "resilience", Level::TRACE, queue.name = name, %priority, ?waited,
+                    running, depth, "call started");
+            }
+            EventKind::Finished { priority, running } => {
+                event!(target: "resilience", Level::TRACE, queue.name = name, %priority, running,
+                    "call finished");
+            }
             EventKind::StrategySwapped { to } => {
                 event!(target: "resilience", Level::INFO, circuitbreaker.name = name,
                     partition = key, to, "strategy swapped");

@@ -48,6 +48,18 @@ pub(crate) const fn terms(reason: Reason) -> Terms {
             policy: "rate_limit",
             ..UNAVAILABLE
         },
+        Reason::AtLimit
+        | Reason::QueueFull
+        | Reason::QueueTimeout
+        | Reason::Displaced
+        | Reason::TooLate
+        | Reason::QueueStands => BUSY,
+        Reason::BelowMinimum => {
+            Terms { title: "Only more important calls are served", reason: "SHED", ..BUSY }
+        }
+        Reason::Throttled => {
+            Terms { title: "Too many calls are refused", reason: "THROTTLED", ..BUSY }
+        }
         // A reason younger than this crate: unavailable is true of each.
         _ => UNAVAILABLE,
     }
@@ -63,6 +75,15 @@ const UNAVAILABLE: Terms = Terms {
     reason: "REFUSED",
     quota: false,
     repeatable: true,
+};
+
+/// More calls come than can be served.
+const BUSY: Terms = Terms {
+    problem: "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
+    title: "More calls than can be served",
+    reason: "OVERLOADED",
+    policy: "priority",
+    ..UNAVAILABLE
 };
 
 /// The caller had too much of something.

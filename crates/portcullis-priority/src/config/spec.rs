@@ -1,0 +1,1 @@
+//! Reads a configuration from a `Value` and names all that is wrong with it.
