@@ -166,7 +166,8 @@ impl QueueConfig {
 
     /// Has the number of slots follow what the callee bears; default none, so that it stays. The
     /// slots of the configuration are the most there can be then: what the limit takes away is
-    /// taken from the shared slots, then from the reserved ones of the lowest class upwards.
+    /// taken from the shared slots, all but one, then from the reserved ones of the lowest class
+    /// upwards.
     pub const fn limit(mut self, limit: Limit) -> Self {
         self.limit = Some(limit);
         self
@@ -294,6 +295,10 @@ impl QueueConfig {
         if u64::from(self.critical_open_limit) > total.max(1) {
             let value = self.critical_open_limit.to_string();
             wrong("critical_open_limit", value, "at most the slots in all", "lower it");
+        }
+        if self.limit.is_some() && self.shared == 0 {
+            let allowed = "at least 1 where there is a limit that moves";
+            wrong("shared", "0".to_owned(), allowed, "share a slot, so that the limit can grow");
         }
         if let Some(limit) = &self.limit {
             limit.check(&mut wrong);

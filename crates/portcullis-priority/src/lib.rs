@@ -2,15 +2,40 @@
 #![allow(dead_code, reason = "under construction")]
 
 mod codel;
+mod concurrency;
 mod config;
+mod desk;
+mod enter;
+mod future;
+mod handle;
+mod hold;
+mod home;
+mod layer;
 mod limit;
 mod planted;
+mod pool;
 mod queue;
+mod service;
+mod slot;
+mod slots;
+mod snapshot;
+mod sync;
 mod throttle;
+mod wait;
 
 pub use breaker_core::{self, Class, Priority, Rejected};
 pub use codel::Codel;
+pub use concurrency::ConcurrencyLayer;
 pub use config::{ConcurrencyLimit, Discipline, Displace, QueueConfig};
+pub use enter::{ByPriority, Enter, Equal, FairBy, Within};
+pub use future::ResponseFuture;
+pub use handle::{Call, PriorityQueue};
+pub use hold::{Hold, ToEndOfBody, ToHead};
+pub use layer::{OutcomeFn, PriorityQueueLayer};
 pub use limit::{Limit, LimitAlgorithm, Sample, Verdict};
 pub use portcullis_http::{self, BoxError, BoxErrors};
+pub use service::PriorityQueueService;
+pub use slot::Slot;
+pub use snapshot::Snapshot;
 pub use throttle::Throttle;
+pub use wait::Wait;

@@ -1,0 +1,731 @@
+//! Where slots are taken, given back and handed over: [`Desk`]. The one file that knows threads.
+//!
+//! While nobody waits, a call takes a slot and gives it back with one write each, to the word of its
+//! kind of slots. Before a call waits, it marks all words, under the lock; from then on slots are
+//! taken under the lock only, and whoever gives one back finds the mark and hands it over. Both are
+//! one access to one word, so no slot is given back unseen. The mark goes with the last who waits.
+
+use std::sync::Weak;
+use std::task::Waker;
+use std::time::Duration;
+
+use breaker_core::{Chance, Class, EventKind, Priority, Reason, Rejected, Tick};
+
+use crate::config::QueueConfig;
+use crate::home::Home;
+use crate::limit::{LimitAlgorithm, Sample, Verdict as LoadVerdict};
+use crate::planted::planted;
+use crate::queue::{Entry, Left, Queue};
+use crate::slots::{Kind, Word, order, split};
+use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering, lock};
+use crate::throttle::Throttling;
+
+/// The slots of one queue, and those who wait for them.
+///
+/// It is never freed, but used again for the next queue: so a slot needs no reference count.
+pub(crate) struct Desk {
+    words: [AtomicU64; Kind::COUNT],
+    gate: AtomicU32,
+    state: Mutex<State>,
+}
+
+/// Who gets a slot without a look at anything else, in one word.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Gate(u32);
+
+impl Gate {
+    /// Above every level: everybody looks.
+    const LOOK: u32 = 255;
+    const TIMED: u32 = 256;
+
+    pub(crate) const fn new(least: Priority, look: bool, timed: bool) -> Self {
+        let least = if look { Self::LOOK } else { least.level() as u32 };
+        Self(least + if timed { Self::TIMED } else { 0 })
+    }
+
+    #[inline]
+    const fn lets(self, priority: Priority) -> bool {
+        priority.level() as u32 >= self.0 & 255
+    }
+
+    #[inline]
+    pub(crate) const fn is_timed(self) -> bool {
+        self.0 & Self::TIMED != 0
+    }
+}
+
+/// A slot that was taken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Taken {
+    pub(crate) kind: Kind,
+    /// It counts among the critical calls that run while the circuit is open.
+    pub(crate) bounded: bool,
+}
+
+/// What lies under the lock.
+pub(crate) struct State {
+    pub(crate) config: QueueConfig,
+    pub(crate) queue: Queue,
+    pub(crate) limit: Option<Box<dyn LimitAlgorithm>>,
+    pub(crate) throttling: Option<Throttling>,
+    pub(crate) counts: Counts,
+    chance: Chance,
+    seats: Vec<Seat>,
+    free: Vec<u32>,
+    guarded: bool,
+    critical_out: u32,
+    /// How long calls take, on average, in nanoseconds.
+    typical: f64,
+    drain: Drain,
+    home: Weak<Home>,
+    life: Life,
+}
+
+/// What became of calls, since the beginning.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Counts {
+    pub(crate) waited: u64,
+    pub(crate) left: u64,
+    pub(crate) timed_out: u64,
+    pub(crate) displaced: u64,
+    pub(crate) shed: u64,
+    pub(crate) full: u64,
+    pub(crate) throttled: u64,
+    pub(crate) dropped: u64,
+}
+
+/// Whether the desk has an owner.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Life {
+    Lives,
+    /// It has none any more, but a call holds a slot still.
+    Retired,
+    Pooled,
+}
+
+/// A call that waits.
+#[derive(Debug)]
+struct Seat {
+    verdict: Verdict,
+    waker: Option<Waker>,
+    priority: Priority,
+    /// Which slots it may take.
+    class: Class,
+    since: Tick,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Verdict {
+    Nobody,
+    Waits,
+    Granted(Taken, Tick),
+    Refused(Reason),
+}
+
+/// How quickly the queue gets shorter.
+#[derive(Clone, Copy, Debug, Default)]
+struct Drain {
+    since: Tick,
+    served: u32,
+}
+
+/// What circuits let through.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Pass {
+    pub(crate) least: Class,
+    pub(crate) reason: Reason,
+    /// Only some critical calls at a time.
+    pub(crate) bounded: bool,
+}
+
+impl Pass {
+    pub(crate) const ALL: Self =
+        Self { least: Class::Bulk, reason: Reason::Open, bounded: false };
+}
+
+/// What is to be done once the lock is let go: wakers and observers are code of others.
+#[derive(Debug, Default)]
+pub(crate) struct Out {
+    wakers: Vec<Waker>,
+    /// A waker that is used no more: to drop one may drop a task.
+    old: Option<Waker>,
+    left: Vec<Left>,
+    pub(crate) refused: Option<Rejected>,
+    /// Whether somebody wants to hear what happens.
+    pub(crate) told: bool,
+    pub(crate) events: Vec<EventKind>,
+}
+
+impl Out {
+    pub(crate) fn tell(&mut self, event: impl FnOnce() -> EventKind) {
+        if self.told {
+            self.events.push(event());
+        }
+    }
+
+    pub(crate) fn wake(&mut self) {
+        for waker in self.wakers.drain(..) {
+            waker.wake();
+        }
+    }
+}
+
+/// What a call is told that asks for a slot.
+pub(crate) enum Entered {
+    Takes(Taken),
+    /// It waits on this seat, until then at the latest.
+    Waits(u32, Tick),
+    Refused(Rejected),
+}
+
+/// What a call is told that waits.
+pub(crate) enum Turn {
+    Takes(Taken, Tick),
+    Refused(Rejected),
+    /// Until then at the latest.
+    Waits(Tick),
+}
+
+/// A call that asks for a slot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asking {
+    pub(crate) priority: Priority,
+    pub(crate) cohort: u8,
+    pub(crate) remaining: Option<Duration>,
+    pub(crate) may_wait: bool,
+}
+
+impl Desk {
+    pub(crate) fn new(config: &QueueConfig) -> Self {
+        let desk = Self {
+            words: std::array::from_fn(|_| AtomicU64::new(0)),
+            gate: AtomicU32::new(Gate::LOOK),
+            state: Mutex::new(State::new(config)),
+        };
+        desk.share_out(&mut lock(&desk.state));
+        desk
+    }
+
+    /// Takes this desk over for a new queue.
+    pub(crate) fn begin(&self, config: &QueueConfig, home: Weak<Home>) {
+        let old = {
+            let mut state = lock(&self.state);
+            let old = std::mem::replace(&mut *state, State::new(config));
+            state.home = home;
+            self.share_out(&mut state);
+            self.unguard(&mut state);
+            old
+        };
+        drop(old);
+    }
+
+    pub(crate) fn gate(&self) -> Gate {
+        Gate(self.gate.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set_gate(&self, gate: Gate) {
+        self.gate.store(gate.0, Ordering::Relaxed);
+    }
+
+    /// Takes a slot where that needs no look at anything else.
+    #[inline]
+    pub(crate) fn take_at_once(&self, gate: Gate, priority: Priority) -> Option<Taken> {
+        if !gate.lets(priority) {
+            return None;
+        }
+        for kind in order(priority.class()) {
+            match self.try_take(*kind, false) {
+                Some(true) => return Some(Taken { kind: *kind, bounded: false }),
+                Some(false) => {}
+                None => return None,
+            }
+        }
+        None
+    }
+
+    /// Takes a slot of this kind if there is one; `None` where a mark says that this is done under
+    /// the lock.
+    #[inline]
+    fn try_take(&self, kind: Kind, locked: bool) -> Option<bool> {
+        let word = &self.words[kind.index()];
+        let mut seen = word.load(Ordering::Relaxed);
+        loop {
+            if Word(seen).is_guarded() && !locked {
+                return None;
+            }
+            if !Word(seen).has_room() {
+                return Some(false);
+            }
+            let next = seen + 1;
+            match word.compare_exchange_weak(seen, next, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return Some(true),
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    fn take_locked(&self, class: Class) -> Option<Kind> {
+        order(class).iter().copied().find(|kind| self.try_take(*kind, true) == Some(true))
+    }
+
+    fn has_room(&self, class: Class) -> bool {
+        let room = |kind: &Kind| Word(self.words[kind.index()].load(Ordering::Relaxed)).has_room();
+        order(class).iter().any(room)
+    }
+
+    /// Gives a slot back; whether somebody has to look at the queue.
+    #[inline]
+    #[must_use]
+    pub(crate) fn give_back(&self, taken: Taken) -> bool {
+        let before = self.words[taken.kind.index()].fetch_sub(1, Ordering::AcqRel);
+        (Word(before).is_guarded() || taken.bounded) && !planted("hands-nothing-over")
+    }
+
+    /// How many slots are taken.
+    pub(crate) fn running(&self) -> u32 {
+        self.words.iter().map(|word| Word(word.load(Ordering::Relaxed)).taken()).sum()
+    }
+
+    /// How many of the slots reserved for each class are taken, and of those for all.
+    pub(crate) fn taken(&self) -> [u32; Kind::COUNT] {
+        std::array::from_fn(|kind| Word(self.words[kind].load(Ordering::Relaxed)).taken())
+    }
+
+    /// How many slots there are.
+    pub(crate) fn slots(&self) -> u32 {
+        self.words.iter().map(|word| Word(word.load(Ordering::Relaxed)).slots()).sum()
+    }
+
+    /// Sets the slots of each kind by the configuration and the limit in force.
+    fn share_out(&self, state: &mut State) {
+        let limit = state.limit.as_ref().map_or(u32::MAX, |limit| limit.limit().max(1));
+        for (word, slots) in self.words.iter().zip(split(&state.config, limit)) {
+            let mut seen = word.load(Ordering::Relaxed);
+            loop {
+                let next = Word(seen).with_slots(slots).0;
+                match word.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Relaxed) {
+                    Ok(_) => break,
+                    Err(now) => seen = now,
+                }
+            }
+        }
+    }
+
+    fn guard(&self, state: &mut State) {
+        if !state.guarded {
+            state.guarded = true;
+            for word in &self.words {
+                word.fetch_or(Word::GUARD, Ordering::AcqRel);
+            }
+        }
+    }
+
+    fn unguard(&self, state: &mut State) {
+        state.guarded = false;
+        for word in &self.words {
+            word.fetch_and(!Word::GUARD, Ordering::AcqRel);
+        }
+    }
+
+    /// Does something under the lock, and has no mark left where nobody waits.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = lock(&self.state);
+        let done = work(&mut state);
+        if state.guarded && state.queue.len() == 0 && state.life == Life::Lives {
+            self.unguard(&mut state);
+        }
+        done
+    }
+
+    /// The owner, while there is one.
+    pub(crate) fn home(&self, bounded: bool) -> Weak<Home> {
+        let mut state = lock(&self.state);
+        if bounded {
+            state.critical_out = state.critical_out.saturating_sub(1);
+        }
+        state.home.clone()
+    }
+
+    /// Says that the owner is gone; whether the desk is free for another.
+    pub(crate) fn retire(&self) -> bool {
+        let mut state = lock(&self.state);
+        state.life = Life::Retired;
+        state.home = Weak::new();
+        self.guard(&mut state);
+        self.is_free(&mut state)
+    }
+
+    /// Whether the last slot of an owner that is gone was given back; once only.
+    pub(crate) fn falls_free(&self) -> bool {
+        self.is_free(&mut lock(&self.state))
+    }
+
+    fn is_free(&self, state: &mut State) -> bool {
+        let free = state.life == Life::Retired && self.running() == 0;
+        if free {
+            state.life = Life::Pooled;
+        }
+        free
+    }
+}
+
+impl State {
+    fn new(config: &QueueConfig) -> Self {
+        Self {
+            config: *config,
+            queue: Queue::new(),
+            limit: config.limit.as_ref().map(|limit| limit.begin()),
+            throttling: config.throttle.as_ref().map(Throttling::new),
+            counts: Counts::default(),
+            chance: Chance::seeded(0x5eed),
+            seats: Vec::new(),
+            free: Vec::new(),
+            guarded: false,
+            critical_out: 0,
+            typical: 0.0,
+            drain: Drain::default(),
+            home: Weak::new(),
+            life: Life::Lives,
+        }
+    }
+
+    /// Lets a call take a slot, or wait for one, or refuses it.
+    pub(crate) fn enter(
+        &mut self,
+        desk: &Desk,
+        (now, pass): (Tick, Pass),
+        asking: &Asking,
+        out: &mut Out,
+    ) -> Entered {
+        if let Err(reason) = self.lets(now, pass, asking.priority) {
+            return Entered::Refused(self.refuse(reason, now, asking.priority, out));
+        }
+        self.serve(desk, now, pass, out);
+        let class = asking.priority.class();
+        // Whoever waits on fits none of the slots that are free now: they were offered.
+        let taken = self.take(desk, pass, class);
+        if let Some(taken) = taken {
+            let (running, depth) = (desk.running(), self.queue.len() as u32);
+            let (priority, waited) = (asking.priority, Duration::ZERO);
+            out.tell(|| EventKind::Started { priority, waited, running, depth });
+            return Entered::Takes(taken);
+        }
+        match self.join(desk, now, pass, asking, out) {
+            Ok(joined) => joined,
+            Err(reason) => Entered::Refused(self.refuse(reason, now, asking.priority, out)),
+        }
+    }
+
+    /// Whether calls of this priority are admitted at all.
+    fn lets(&mut self, now: Tick, pass: Pass, priority: Priority) -> Result<(), Reason> {
+        if priority < self.config.min_priority {
+            return Err(Reason::BelowMinimum);
+        }
+        if priority.class() < pass.least || pass.bounded && self.is_bound() {
+            return Err(pass.reason);
+        }
+        if let (Some(throttling), Some(throttle)) = (&mut self.throttling, &self.config.throttle) {
+            if !throttling.admit(throttle, now, priority.class(), &mut self.chance) {
+                return Err(Reason::Throttled);
+            }
+        }
+        Ok(())
+    }
+
+    fn is_bound(&self) -> bool {
+        self.critical_out >= self.config.critical_open_limit
+    }
+
+    fn take(&mut self, desk: &Desk, pass: Pass, class: Class) -> Option<Taken> {
+        let kind = desk.take_locked(class)?;
+        if pass.bounded {
+            self.critical_out += 1;
+        }
+        Some(Taken { kind, bounded: pass.bounded })
+    }
+
+    /// Lets a call wait, unless a slot is given back meanwhile.
+    fn join(
+        &mut self,
+        desk: &Desk,
+        now: Tick,
+        pass: Pass,
+        asking: &Asking,
+        out: &mut Out,
+    ) -> Result<Entered, Reason> {
+        let priority = asking.priority;
+        let wait = self.config.wait_of(priority);
+        if !asking.may_wait || wait.is_zero() || self.config.capacity == 0 {
+            return Err(Reason::AtLimit);
+        }
+        let latest = match asking.remaining {
+            None => Tick::MAX,
+            Some(left) => {
+                let typical = Duration::from_nanos(self.typical as u64);
+                let spare = left.checked_sub(typical).filter(|spare| !spare.is_zero());
+                now.after(spare.ok_or(Reason::TooLate)?)
+            }
+        };
+        // From here on nobody gives a slot back unseen; one may have been a moment ago.
+        if !planted("guards-late") {
+            desk.guard(self);
+        }
+        if let Some(taken) = self.take(desk, pass, priority.class()) {
+            return Ok(Entered::Takes(taken));
+        }
+        if self.queue.len() == 0 {
+            self.drain = Drain { since: now, served: 0 };
+        }
+        let id = self.seat(priority, now);
+        let entry = Entry { priority, cohort: asking.cohort, latest };
+        let joined = self.queue.join(&self.config, now, id, entry, &mut out.left);
+        self.settle_left(out);
+        if let Err(reason) = joined {
+            self.vacate(id);
+            return Err(reason);
+        }
+        if planted("guards-late") {
+            desk.guard(self);
+        }
+        let depth = self.queue.len() as u32;
+        out.tell(|| EventKind::Queued { priority, depth });
+        Ok(Entered::Waits(id, now.after(wait).min(latest)))
+    }
+
+    /// Hands free slots over to those who wait, the first of them first.
+    pub(crate) fn serve(&mut self, desk: &Desk, now: Tick, pass: Pass, out: &mut Out) {
+        if self.queue.len() == 0 {
+            return;
+        }
+        if pass.least > Class::Bulk {
+            self.queue.shed_below(pass.least.priority(), &mut out.left);
+            for left in &mut out.left {
+                left.reason = pass.reason;
+            }
+            self.settle_left(out);
+        }
+        while self.queue.len() > 0 {
+            let bound = pass.bounded && self.is_bound();
+            let fits = |class| !bound && desk.has_room(class);
+            let next = self.queue.next(&self.config, now, fits, &mut out.left);
+            self.settle_left(out);
+            let Some(id) = next else { break };
+            let class = self.seats[id as usize].class;
+            let verdict = match self.take(desk, pass, class) {
+                Some(taken) => Verdict::Granted(taken, now),
+                // It was free a moment ago, and slots are taken under the lock only.
+                None => Verdict::Refused(Reason::AtLimit),
+            };
+            self.drain.served = self.drain.served.saturating_add(1);
+            let seat = &mut self.seats[id as usize];
+            seat.verdict = verdict;
+            out.wakers.extend(seat.waker.take());
+            let (priority, waited) = (seat.priority, now.since(seat.since));
+            let (running, depth) = (desk.running(), self.queue.len() as u32);
+            self.counts.waited += 1;
+            out.tell(|| EventKind::Started { priority, waited, running, depth });
+        }
+    }
+
+    /// Tells those who left the queue why.
+    fn settle_left(&mut self, out: &mut Out) {
+        for Left { id, reason } in out.left.drain(..) {
+            let seat = &mut self.seats[id as usize];
+            seat.verdict = Verdict::Refused(reason);
+            out.wakers.extend(seat.waker.take());
+        }
+    }
+
+    fn seat(&mut self, priority: Priority, since: Tick) -> u32 {
+        let class = priority.class();
+        let seat = Seat { verdict: Verdict::Waits, waker: None, priority, class, since };
+        match self.free.pop() {
+            Some(id) => {
+                self.seats[id as usize] = seat;
+                id
+            }
+            None => {
+                self.seats.push(seat);
+                self.seats.len() as u32 - 1
+            }
+        }
+    }
+
+    /// Frees a seat, and hands out the waker that was left there.
+    fn vacate(&mut self, id: u32) -> Option<Waker> {
+        let seat = &mut self.seats[id as usize];
+        seat.verdict = Verdict::Nobody;
+        let waker = seat.waker.take();
+        self.free.push(id);
+        if self.free.len() == self.seats.len() {
+            // Nobody sits: what a burst needed is kept up to a bound.
+            self.free.clear();
+            self.seats.clear();
+            self.seats.shrink_to(64);
+            self.free.shrink_to(64);
+        }
+        waker
+    }
+
+    /// What the call on this seat is told; where it does not go on waiting, the seat is free.
+    pub(crate) fn turn(
+        &mut self,
+        desk: &Desk,
+        (now, pass): (Tick, Pass),
+        (id, deadline): (u32, Tick),
+        waker: Waker,
+        out: &mut Out,
+    ) -> Turn {
+        if self.seats[id as usize].verdict == Verdict::Waits && now >= deadline {
+            self.queue.settle(&self.config, now, &mut out.left);
+            self.settle_left(out);
+            self.serve(desk, now, pass, out);
+        }
+        let seat = &mut self.seats[id as usize];
+        let priority = seat.priority;
+        match seat.verdict {
+            Verdict::Granted(taken, at) => {
+                out.wakers.extend(self.vacate(id));
+                Turn::Takes(taken, at)
+            }
+            Verdict::Refused(reason) => {
+                out.wakers.extend(self.vacate(id));
+                Turn::Refused(self.refuse(reason, now, priority, out))
+            }
+            Verdict::Waits | Verdict::Nobody => {
+                out.old = seat.waker.replace(waker);
+                Turn::Waits(deadline)
+            }
+        }
+    }
+
+    /// Takes a call off its seat that has given up; the slot that it had been given, if any.
+    pub(crate) fn leave(&mut self, id: u32, out: &mut Out) -> Option<Taken> {
+        let verdict = self.seats[id as usize].verdict;
+        let taken = match verdict {
+            Verdict::Granted(taken, _) => Some(taken),
+            Verdict::Waits => {
+                self.queue.leave(id);
+                self.counts.left += 1;
+                None
+            }
+            Verdict::Refused(_) | Verdict::Nobody => None,
+        };
+        out.old = self.vacate(id);
+        taken.filter(|_| !planted("leaves-with-a-slot"))
+    }
+
+    /// Lets a call that waits compete as one of this priority.
+    pub(crate) fn raise(&mut self, now: Tick, id: u32, to: Priority) {
+        let seat = &mut self.seats[id as usize];
+        if seat.verdict == Verdict::Waits && seat.class <= to.class() {
+            seat.class = to.class();
+            self.queue.raise(&self.config, now, id, to);
+        }
+    }
+
+    /// Takes in how a call ended, and moves the limit.
+    pub(crate) fn sample(&mut self, desk: &Desk, sample: &Sample, out: &mut Out) {
+        let took = sample.ended.since(sample.started).as_nanos() as f64;
+        self.typical += (took - self.typical) * if self.typical == 0.0 { 1.0 } else { 0.1 };
+        let Some(limit) = &mut self.limit else { return };
+        let from = limit.limit();
+        limit.sample(sample);
+        let to = limit.limit();
+        if from != to {
+            self.share_out_by(desk, out, (from, to));
+        }
+    }
+
+    /// Has this algorithm move the limit.
+    pub(crate) fn limit_by(
+        &mut self,
+        desk: &Desk,
+        limit: Box<dyn LimitAlgorithm>,
+        out: &mut Out,
+    ) -> Option<Box<dyn LimitAlgorithm>> {
+        let from = desk.slots();
+        let old = self.limit.replace(limit);
+        self.share_out_by(desk, out, (from, desk.slots()));
+        old
+    }
+
+    /// Takes in whether the callee took a call.
+    pub(crate) fn accept(&mut self, now: Tick, verdict: LoadVerdict) {
+        let taken = matches!(verdict, LoadVerdict::Answered | LoadVerdict::Cancelled);
+        if let (true, Some(throttling), Some(throttle)) =
+            (taken, &mut self.throttling, &self.config.throttle)
+        {
+            throttling.accepted(throttle, now);
+        }
+    }
+
+    /// What is due by now.
+    pub(crate) fn settle(&mut self, now: Tick, out: &mut Out) {
+        self.queue.settle(&self.config, now, &mut out.left);
+        self.settle_left(out);
+    }
+
+    fn share_out_by(&mut self, desk: &Desk, out: &mut Out, (from, to): (u32, u32)) {
+        desk.share_out(self);
+        out.tell(|| EventKind::LimitChanged { from, to });
+    }
+
+    /// Puts another configuration in force.
+    pub(crate) fn reconfigure(
+        &mut self,
+        desk: &Desk,
+        config: &QueueConfig,
+        out: &mut Out,
+    ) -> Option<Box<dyn LimitAlgorithm>> {
+        let (from, least) = (desk.slots(), self.config.min_priority);
+        let mut old = None;
+        if self.config.limit != config.limit {
+            let new = config.limit.as_ref().map(|limit| limit.begin());
+            old = std::mem::replace(&mut self.limit, new);
+        }
+        if self.config.throttle != config.throttle {
+            self.throttling = config.throttle.as_ref().map(Throttling::new);
+        }
+        self.config = *config;
+        desk.share_out(self);
+        let to = desk.slots();
+        if from != to {
+            out.tell(|| EventKind::LimitChanged { from, to });
+        }
+        if least != config.min_priority {
+            self.queue.shed_below(config.min_priority, &mut out.left);
+            self.settle_left(out);
+            out.tell(|| EventKind::MinimumChanged { from: least, to: config.min_priority });
+        }
+        old
+    }
+
+    fn refuse(&mut self, reason: Reason, now: Tick, priority: Priority, out: &mut Out) -> Rejected {
+        let counts = &mut self.counts;
+        *match reason {
+            Reason::QueueTimeout | Reason::TooLate => &mut counts.timed_out,
+            Reason::Displaced => &mut counts.displaced,
+            Reason::QueueFull | Reason::AtLimit => &mut counts.full,
+            Reason::Throttled => &mut counts.throttled,
+            Reason::QueueStands => &mut counts.dropped,
+            _ => &mut counts.shed,
+        } += 1;
+        let rejected = Rejected::new(self.config.name, reason)
+            .with_retry_after(self.drain.hint(now, self.queue.len()))
+            .with_priority(priority);
+        out.refused = Some(rejected);
+        rejected
+    }
+}
+
+impl Drain {
+    /// When one who comes then will probably find the queue empty.
+    fn hint(self, now: Tick, waiting: usize) -> Duration {
+        const SHORTEST: Duration = Duration::from_secs(1);
+        const LONGEST: Duration = Duration::from_secs(30);
+        let per_call = now.since(self.since).as_secs_f64() / f64::from(self.served.max(1));
+        let hint = per_call * (waiting as f64 + 1.0);
+        Duration::from_secs_f64(hint.min(LONGEST.as_secs_f64())).max(SHORTEST)
+    }
+}

@@ -1,0 +1,196 @@
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use breaker_core::{Classify, Refuse};
+use pin_project::pin_project;
+use tower_service::Service;
+
+use crate::enter::Enter;
+use crate::hold::Hold;
+use crate::layer::PriorityQueueLayer;
+use crate::slot::Slot;
+use crate::wait::Wait;
+
+/// The answer of a service behind a queue: named, pinned, never boxed.
+///
+/// Dropped, the call leaves the queue, or gives its slot back. A panic of the inner future gives the
+/// slot back, too, and goes on.
+#[pin_project]
+#[must_use = "futures do nothing unless polled"]
+pub struct ResponseFuture<S, C, R, E, H, Req>
+where
+    S: Service<Req>,
+    H: Hold<Req, S::Response>,
+{
+    #[pin]
+    course: Course<S, R, E, Req, S::Future, S::Response, S::Error, H::Note>,
+    classify: C,
+    hold: H,
+}
+
+#[pin_project(project = CourseProj)]
+enum Course<S, R, E, Req, F, Res, Err, N> {
+    Refused(Option<Result<Res, Err>>),
+    Waits(Wait, Option<Waiting<S, R, E, Req>>),
+    Goes {
+        #[pin]
+        inner: F,
+        slot: Option<Slot>,
+        note: Option<N>,
+    },
+}
+
+/// A call that has not been made yet.
+struct Waiting<S, R, E, Req> {
+    service: S,
+    request: Req,
+    refuse: R,
+    enter: E,
+}
+
+impl<S, C, R, E, H, Req> ResponseFuture<S, C, R, E, H, Req>
+where
+    S: Service<Req>,
+    C: Clone,
+    R: Clone,
+    E: Enter<Req> + Clone,
+    H: Hold<Req, S::Response> + Clone,
+{
+    pub(crate) fn refused(
+        answer: Result<S::Response, S::Error>,
+        layer: &PriorityQueueLayer<C, R, E, H>,
+    ) -> Self {
+        let PriorityQueueLayer { classify, hold, .. } = layer;
+        let course = Course::Refused(Some(answer));
+        Self { course, classify: classify.clone(), hold: hold.clone() }
+    }
+
+    #[inline]
+    pub(crate) fn begin(
+        service: &mut S,
+        request: Req,
+        slot: Slot,
+        layer: &PriorityQueueLayer<C, R, E, H>,
+    ) -> Self {
+        let PriorityQueueLayer { classify, hold, enter, .. } = layer;
+        let course = Course::begin(service, request, slot, enter, hold);
+        Self { course, classify: classify.clone(), hold: hold.clone() }
+    }
+
+    pub(crate) fn waits(
+        wait: Wait,
+        service: S,
+        request: Req,
+        layer: &PriorityQueueLayer<C, R, E, H>,
+    ) -> Self {
+        let PriorityQueueLayer { classify, hold, enter, refuse, .. } = layer;
+        let (enter, refuse) = (enter.clone(), refuse.clone());
+        let course = Course::Waits(wait, Some(Waiting { service, request, refuse, enter }));
+        Self { course, classify: classify.clone(), hold: hold.clone() }
+    }
+}
+
+impl<S, R, E, Req, N> Course<S, R, E, Req, S::Future, S::Response, S::Error, N>
+where
+    S: Service<Req>,
+    E: Enter<Req>,
+{
+    /// Makes the call.
+    #[inline]
+    fn begin<H>(service: &mut S, mut request: Req, mut slot: Slot, enter: &E, hold: &H) -> Self
+    where
+        H: Hold<Req, S::Response, Note = N>,
+    {
+        let note = Some(hold.note(&request));
+        let priority = slot.priority();
+        enter.mark(&mut request, priority);
+        let inner = slot.watch(|| priority.scope(|| service.call(request)));
+        Self::Goes { inner, slot: Some(slot), note }
+    }
+}
+
+impl<S, C, R, E, H, Req> Future for ResponseFuture<S, C, R, E, H, Req>
+where
+    S: Service<Req>,
+    C: Classify<S::Response, S::Error>,
+    R: Refuse<Req, S::Response, S::Error>,
+    E: Enter<Req>,
+    H: Hold<Req, S::Response>,
+{
+    type Output = Result<H::Response, S::Error>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if let CourseProj::Waits(wait, waiting) = this.course.as_mut().project() {
+            let decided = ready!(Pin::new(wait).poll(cx));
+            let Some(Waiting { mut service, request, refuse, enter }) = waiting.take() else {
+                panic!("a `ResponseFuture` was polled after it had ended");
+            };
+            let next = match decided {
+                Ok(slot) => Course::begin(&mut service, request, slot, &enter, this.hold),
+                Err(rejected) => Course::Refused(Some(refuse.refuse(&request, rejected))),
+            };
+            this.course.set(next);
+        }
+        match this.course.project() {
+            CourseProj::Refused(answer) => match answer.take() {
+                Some(answer) => Poll::Ready(answer.map(|answer| this.hold.alone(answer))),
+                None => panic!("a `ResponseFuture` was polled after it had ended"),
+            },
+            CourseProj::Goes { inner, slot, note } => {
+                let Some(held) = slot else {
+                    panic!("a `ResponseFuture` was polled after it had ended");
+                };
+                let priority = held.priority();
+                let result = ready!(held.watch(|| priority.scope(|| inner.poll(cx))));
+                let (Some(slot), Some(note)) = (slot.take(), note.take()) else {
+                    return Poll::Pending;
+                };
+                Poll::Ready(end(slot, note, this.classify, this.hold, result))
+            }
+            CourseProj::Waits(..) => Poll::Pending,
+        }
+    }
+}
+
+/// Says how the call ended, and passes the answer on with its slot.
+#[inline]
+fn end<Req, Res, Err, C, H>(
+    mut slot: Slot,
+    note: H::Note,
+    classify: &C,
+    hold: &H,
+    result: Result<Res, Err>,
+) -> Result<H::Response, Err>
+where
+    C: Classify<Res, Err>,
+    H: Hold<Req, Res>,
+{
+    // A refusal of a layer further in: the call was not made.
+    if classify.is_refusal(result.as_ref()) {
+        slot.give_back();
+        return result.map(|response| hold.alone(response));
+    }
+    if slot.wants_outcome() {
+        let outcome = classify.classify(result.as_ref());
+        slot.answered(outcome);
+    }
+    result.map(|response| hold.answered(note, response, slot))
+}
+
+impl<S, C, R, E, H, Req> fmt::Debug for ResponseFuture<S, C, R, E, H, Req>
+where
+    S: Service<Req>,
+    H: Hold<Req, S::Response>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let course = match self.course {
+            Course::Refused(_) => "refused",
+            Course::Waits(..) => "waits",
+            Course::Goes { .. } => "goes",
+        };
+        f.debug_tuple("ResponseFuture").field(&course).finish()
+    }
+}
