@@ -216,6 +216,12 @@ impl fmt::Display for Class {
 pub trait Prioritize<Req> {
     /// The priority of this request, if it has one.
     fn priority(&self, request: &Req) -> Option<Priority>;
+
+    /// Writes down in the request how important it is, for whoever is further in; by default
+    /// nothing.
+    fn mark(&self, request: &mut Req, priority: Priority) {
+        let _ = (request, priority);
+    }
 }
 
 #[diagnostic::do_not_recommend]

@@ -313,11 +313,7 @@ impl QueueConfig {
 
     /// How long a call of this priority waits at most.
     pub(crate) const fn wait_of(&self, priority: Priority) -> Duration {
-        if priority.is_named() {
-            self.max_wait[priority.class().index()]
-        } else {
-            self.custom_wait
-        }
+        if priority.is_named() { self.max_wait[priority.class().index()] } else { self.custom_wait }
     }
 }
 

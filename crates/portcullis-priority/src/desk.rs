@@ -5,6 +5,7 @@
 //! taken under the lock only, and whoever gives one back finds the mark and hands it over. Both are
 //! one access to one word, so no slot is given back unseen. The mark goes with the last who waits.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Weak;
 use std::task::Waker;
 use std::time::Duration;
@@ -139,8 +140,7 @@ pub(crate) struct Pass {
 }
 
 impl Pass {
-    pub(crate) const ALL: Self =
-        Self { least: Class::Bulk, reason: Reason::Open, bounded: false };
+    pub(crate) const ALL: Self = Self { least: Class::Bulk, reason: Reason::Open, bounded: false };
 }
 
 /// What is to be done once the lock is let go: wakers and observers are code of others.
@@ -157,6 +157,10 @@ pub(crate) struct Out {
 }
 
 impl Out {
+    pub(crate) fn new(told: bool) -> Self {
+        Self { told, ..Self::default() }
+    }
+
     pub(crate) fn tell(&mut self, event: impl FnOnce() -> EventKind) {
         if self.told {
             self.events.push(event());
@@ -165,7 +169,8 @@ impl Out {
 
     pub(crate) fn wake(&mut self) {
         for waker in self.wakers.drain(..) {
-            waker.wake();
+            // One that panics must not leave the others asleep.
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
         }
     }
 }
@@ -580,6 +585,11 @@ impl State {
             self.queue.settle(&self.config, now, &mut out.left);
             self.settle_left(out);
             self.serve(desk, now, pass, out);
+            // Its time is over, whatever the queue says: it must not ask for ever.
+            if self.seats[id as usize].verdict == Verdict::Waits {
+                self.queue.leave(id);
+                self.seats[id as usize].verdict = Verdict::Refused(Reason::QueueTimeout);
+            }
         }
         let seat = &mut self.seats[id as usize];
         let priority = seat.priority;

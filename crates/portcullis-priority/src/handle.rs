@@ -159,8 +159,7 @@ impl PriorityQueue {
         let mut slot = self.acquire(call).await.map_err(CallError::Refused)?;
         let priority = slot.priority();
         let mut future = pin!(future);
-        let result =
-            poll_fn(|cx| slot.watch(|| priority.scope(|| future.as_mut().poll(cx)))).await;
+        let result = poll_fn(|cx| slot.watch(|| priority.scope(|| future.as_mut().poll(cx)))).await;
         if slot.wants_outcome() {
             slot.answered(ErrorsAreFailures.classify(result.as_ref()));
         }

@@ -39,8 +39,7 @@ const HEARD: [(u32, Interest); 3] =
 impl Home {
     pub(crate) fn open(config: &QueueConfig, clock: Arc<dyn Clock>) -> Arc<Self> {
         let desk = pool::desk(config);
-        let company =
-            Company { name: config.name, observers: Observers::default(), circuit: None };
+        let company = Company { name: config.name, observers: Observers::default(), circuit: None };
         let (flags, company) = (AtomicU32::new(0), Mutex::new(company));
         let home = Arc::new(Self { desk, clock, flags, company });
         desk.begin(config, Arc::downgrade(&home));
@@ -96,7 +95,7 @@ impl Home {
     fn at_desk<T>(&self, work: impl FnOnce(&mut State, Tick, Pass, &mut Out) -> T) -> T {
         let (now, pass) = (self.now(), self.pass());
         let told = self.hears(Interest::CALLS) || self.hears(Interest::CHANGES);
-        let mut out = Out { told, ..Out::default() };
+        let mut out = Out::new(told);
         let done = self.desk.with(|state| work(state, now, pass, &mut out));
         out.wake();
         for event in std::mem::take(&mut out.events) {
@@ -177,7 +176,10 @@ impl Home {
 
     // ===== operators =====
 
-    pub(crate) fn reconfigure(&self, change: impl FnOnce(QueueConfig) -> QueueConfig) -> Result<(), breaker_core::ConfigErrors> {
+    pub(crate) fn reconfigure(
+        &self,
+        change: impl FnOnce(QueueConfig) -> QueueConfig,
+    ) -> Result<(), breaker_core::ConfigErrors> {
         let config = change(self.config());
         config.check()?;
         let old = self.at_desk(|state, now, pass, out| {

@@ -3,8 +3,8 @@ use std::hash::Hash;
 use std::time::Duration;
 
 use breaker_core::{
-    AsError, CircuitBreaker, Classify, Clock, ErrorsAreFailures, Key, Observe, Outcome, Prioritize,
-    Priority, Refuse, Rejected,
+    AsError, CircuitBreaker, Classify, Clock, ErrorsAreFailures, Key, Observe, Outcome, Priority,
+    Rejected,
 };
 use portcullis_http::priority::{self, RequestPriority};
 use portcullis_http::{Auto, Grpc, GrpcStatus, Http, HttpOrGrpc, ProblemJson};
@@ -30,8 +30,12 @@ use crate::service::PriorityQueueService;
 /// ```
 #[derive(Clone)]
 #[must_use]
-pub struct PriorityQueueLayer<C = HttpOrGrpc, R = Auto, E = ByPriority<RequestPriority>, H = ToEndOfBody>
-{
+pub struct PriorityQueueLayer<
+    C = HttpOrGrpc,
+    R = Auto,
+    E = ByPriority<RequestPriority>,
+    H = ToEndOfBody,
+> {
     pub(crate) queue: PriorityQueue,
     pub(crate) classify: C,
     pub(crate) refuse: R,

@@ -1,6 +1,7 @@
 //! A slot that a call holds: [`Slot`].
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use breaker_core::{FailureKind, Outcome, Priority, Tick};
@@ -113,20 +114,25 @@ impl Drop for Slot {
     #[inline]
     fn drop(&mut self) {
         if self.timed.is_some() {
-            self.end(Some(Verdict::Cancelled));
+            quietly(|| self.end(Some(Verdict::Cancelled)));
         }
         if self.desk.give_back(self.taken) {
-            self.hand_over();
+            quietly(|| self.hand_over());
         }
         if let Some(timed) = &self.timed {
-            timed.home.finished(self.priority);
+            quietly(|| timed.home.finished(self.priority));
         }
     }
 }
 
+/// Does something that may reach an observer. Its panics stay here: a drop must not panic.
+#[cold]
+pub(crate) fn quietly(work: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(work));
+}
+
 impl Slot {
     /// Looks at the queue, after the slot was given back.
-    #[cold]
     fn hand_over(&self) {
         match self.desk.home(self.taken.bounded).upgrade() {
             Some(home) => home.stir(),

@@ -103,7 +103,9 @@ impl Snapshot {
         }
         if self.throttled_share > 0.0 {
             let percent = self.throttled_share * 100.0;
-            said.push_str(&format!("; {percent:.0} % of the calls are refused, as the callee would"));
+            said.push_str(&format!(
+                "; {percent:.0} % of the calls are refused, as the callee would"
+            ));
         }
         said
     }

@@ -11,7 +11,7 @@ use tokio::time::Sleep;
 use crate::desk::{Entered, Turn};
 use crate::handle::Call;
 use crate::home::Home;
-use crate::slot::Slot;
+use crate::slot::{Slot, quietly};
 
 /// Waits until a call gets a slot, or is refused one.
 ///
@@ -140,10 +140,11 @@ impl Waiter {
 impl Drop for Waiter {
     fn drop(&mut self) {
         if self.seated {
-            if let Some(taken) = self.home.leave(self.seat.0) {
-                // It was given a slot that it has not fetched: the next one gets it.
-                drop(Slot::new(self.home.desk, taken, self.priority));
-            }
+            quietly(|| {
+                // A slot that it was given and has not fetched goes to the next one.
+                let taken = self.home.leave(self.seat.0);
+                drop(taken.map(|taken| Slot::new(self.home.desk, taken, self.priority)));
+            });
         }
     }
 }
