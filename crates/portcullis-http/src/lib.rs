@@ -29,7 +29,7 @@ pub use box_errors::{BoxErrors, BoxErrorsFuture, BoxErrorsService};
 pub use classify::{ErrorChain, Grpc, Http, HttpOrGrpc};
 pub use error::{Failed, outcome_of_error};
 pub use grpc::{outcome_of_grpc, outcome_of_trailers};
-pub use judge::Judge;
+pub use judge::{Held, Judge};
 pub use judged_body::JudgedBody;
 pub use rate_limit_headers::RateLimitHeaders;
 pub use refuse::{Auto, GrpcStatus, ProblemJson};
