@@ -6,6 +6,7 @@ mod base64;
 mod box_errors;
 mod classify;
 mod date;
+pub mod deadline;
 mod details;
 mod error;
 mod fill;
