@@ -22,6 +22,10 @@ pub(crate) fn problem(rejected: Rejected, path: &str, expose: bool) -> (Response
         .text("instance", path);
     let policy = if expose { rejected.by() } else { terms.policy };
     body = body.text("policy", policy).text("state", rejected.state());
+    // It is the caller's own, so that strangers are told it, too.
+    if let Some(priority) = rejected.priority() {
+        body = body.text("priority", &priority.to_string());
+    }
     let mut head = Response::new(());
     *head.status_mut() = terms.status;
     let headers = head.headers_mut();
@@ -46,6 +50,7 @@ pub(crate) const PROBLEM_TYPE: HeaderValue = HeaderValue::from_static("applicati
 pub(crate) fn trailers_only(rejected: Rejected, request: &HeaderMap, expose: bool) -> Response<()> {
     let terms = terms(rejected.reason());
     let message = detail(&rejected, expose);
+    let priority = rejected.priority().map(|priority| priority.to_string());
     let details = Details {
         code: terms.code,
         message: &message,
@@ -56,6 +61,7 @@ pub(crate) fn trailers_only(rejected: Rejected, request: &HeaderMap, expose: boo
         }),
         reason: terms.reason,
         policy: expose.then_some(rejected.by().as_str()),
+        priority: priority.as_deref(),
     };
     let details = base64::encode(details.encode().as_bytes());
     let mut head = Response::new(());

@@ -42,6 +42,7 @@ pub(crate) struct Details<'a> {
     pub(crate) violation: Option<Violation<'a>>,
     pub(crate) reason: &'a str,
     pub(crate) policy: Option<&'a str>,
+    pub(crate) priority: Option<&'a str>,
 }
 
 /// Which quota is used up.
@@ -72,8 +73,10 @@ impl Details<'_> {
             status = status.any(3, "type.googleapis.com/google.rpc.QuotaFailure", &failure);
         }
         let mut info = Message::default().text(1, self.reason).text(2, "portcullis");
-        if let Some(policy) = self.policy {
-            info = info.message(3, &Message::default().text(1, "policy").text(2, policy));
+        for (name, value) in [("policy", self.policy), ("priority", self.priority)] {
+            if let Some(value) = value {
+                info = info.message(3, &Message::default().text(1, name).text(2, value));
+            }
         }
         status.any(3, "type.googleapis.com/google.rpc.ErrorInfo", &info)
     }
@@ -118,6 +121,7 @@ mod tests {
         violation: None,
         reason: "CIRCUIT_OPEN",
         policy: None,
+        priority: None,
     };
 
     // S-CORE-09
@@ -149,6 +153,21 @@ mod tests {
         assert_eq!(details.encode().as_bytes()[..expected.len()], expected);
         let hints = Hints { quota_failure: true, ..Hints::default() };
         assert_eq!(Hints::read(details.encode().as_bytes()), hints);
+    }
+
+    // S-PRIO-01
+    #[test]
+    fn what_the_answer_is_about_is_written_byte_for_byte() {
+        let details = Details { policy: Some("search"), priority: Some("low"), ..FULL };
+        let mut expected = vec![0x1a, 16, 0x0a, 6];
+        expected.extend(b"policy");
+        expected.extend([0x12, 6]);
+        expected.extend(b"search");
+        expected.extend([0x1a, 15, 0x0a, 8]);
+        expected.extend(b"priority");
+        expected.extend([0x12, 3]);
+        expected.extend(b"low");
+        assert!(details.encode().as_bytes().ends_with(&expected));
     }
 
     #[test]

@@ -136,6 +136,7 @@ mod tests {
             violation: None,
             reason: "X",
             policy: None,
+            priority: None,
         };
         base64::encode(details.encode().as_bytes())
     }

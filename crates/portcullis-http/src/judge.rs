@@ -33,6 +33,27 @@ where
     }
 }
 
+/// A judge of nothing: it holds a guard, such as a slot, and drops it when the body has ended, has
+/// broken, has panicked or is given up. See [`JudgedBody::hold`](crate::JudgedBody::hold).
+#[derive(Debug)]
+pub struct Held<G>(G);
+
+impl<G> Held<G> {
+    /// Holds this guard.
+    pub const fn new(guard: G) -> Self {
+        Self(guard)
+    }
+
+    /// The guard that is held.
+    pub const fn get_ref(&self) -> &G {
+        &self.0
+    }
+}
+
+impl<G> Judge for Held<G> {
+    fn judge(self, _: Outcome) {}
+}
+
 /// Holds the judge while foreign code runs: whoever lets it drop is unwinding.
 ///
 /// Told by position and not by `thread::panicking()`, which is also true when a body is polled

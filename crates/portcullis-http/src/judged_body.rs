@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, Response, StatusCode, response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project::pin_project;
 
-use crate::judge::{Guard, Judge};
+use crate::judge::{Guard, Held, Judge};
 use crate::{grpc, outcome_of_trailers};
 
 /// A response body that is watched to its end, where a call is judged.
@@ -67,6 +67,21 @@ impl<B, J> JudgedBody<B, J> {
     /// The body alone; a judge that is still there is dropped.
     pub fn into_inner(self) -> B {
         self.inner
+    }
+}
+
+impl<B, G> JudgedBody<B, Held<G>> {
+    /// Holds a guard, such as a slot, until the body of an answer to a request of this method has
+    /// ended, whatever its head says: then the guard is dropped, once.
+    ///
+    /// The end is seen where [`JudgedBody`] sees it. A body that is given up drops its guard after
+    /// itself. The guard must not panic when it is dropped.
+    pub fn hold(method: &Method, response: Response<B>, guard: G) -> Response<Self>
+    where
+        B: Body,
+    {
+        // A failure would be judged at once, but its body takes as long as any other.
+        Self::watch(method, Outcome::Success, response, Held::new(guard))
     }
 }
 

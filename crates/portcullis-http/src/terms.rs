@@ -97,3 +97,104 @@ const EXCEEDED: Terms = Terms {
     quota: true,
     repeatable: true,
 };
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use breaker_core::{Name, Priority, Rejected};
+    use http::HeaderMap;
+    use serde_json::json;
+
+    use super::*;
+    use crate::details::Hints;
+    use crate::{answer, base64};
+
+    const BUSY: &str = "More calls than can be served";
+    const CROWD: [(Reason, &str, &str, &str); 8] = [
+        (Reason::AtLimit, BUSY, "OVERLOADED", "busy"),
+        (Reason::QueueFull, BUSY, "OVERLOADED", "busy"),
+        (Reason::QueueTimeout, BUSY, "OVERLOADED", "busy"),
+        (Reason::Displaced, BUSY, "OVERLOADED", "busy"),
+        (Reason::TooLate, BUSY, "OVERLOADED", "busy"),
+        (Reason::QueueStands, BUSY, "OVERLOADED", "busy"),
+        (Reason::BelowMinimum, "Only more important calls are served", "SHED", "shedding"),
+        (Reason::Throttled, "Too many calls are refused", "THROTTLED", "throttling"),
+    ];
+    const WAITS: [(Option<Duration>, &str, u64); 5] = [
+        (None, "1", 1_000),
+        (Some(Duration::ZERO), "1", 0),
+        (Some(Duration::from_millis(250)), "1", 250),
+        (Some(Duration::from_nanos(1_000_000_001)), "2", 1_001),
+        (Some(Duration::from_secs(90)), "90", 90_000),
+    ];
+
+    fn refusal(reason: Reason, wait: Option<Duration>) -> Rejected {
+        let rejected = Rejected::new(Name::new("search"), reason);
+        wait.map_or(rejected, |wait| rejected.with_retry_after(wait))
+    }
+
+    // S-CORE-09, S-PRIO-01, S-PRIO-08
+    #[test]
+    fn whoever_is_refused_for_want_of_room_gets_a_503() {
+        for (reason, title, _, state) in CROWD {
+            for (wait, seconds, ms) in WAITS {
+                for (priority, named) in
+                    [(None, None), (Some(25), Some("low")), (Some(80), Some("80"))]
+                {
+                    let mut rejected = refusal(reason, wait);
+                    if let Some(level) = priority {
+                        rejected = rejected.with_priority(Priority::new(level));
+                    }
+                    let (head, text) = answer::problem(rejected, "/pay", false);
+                    assert_eq!(head.status(), 503, "{reason:?}");
+                    assert_eq!(head.headers()["retry-after"], seconds, "{reason:?}");
+                    assert_eq!(head.headers().len(), 1, "no fields of a quota");
+                    let mut body: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+                    let detail = body["detail"].take();
+                    assert!(
+                        detail.as_str().is_some_and(|said| said.starts_with(rejected.summary()))
+                    );
+                    let mut expected = json!({
+                        "type":
+                            "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
+                        "title": title,
+                        "status": 503,
+                        "detail": null,
+                        "instance": "/pay",
+                        "policy": "priority",
+                        "state": state,
+                        "retry_after_ms": ms,
+                    });
+                    if let Some(name) = named {
+                        expected["priority"] = name.into();
+                    }
+                    assert_eq!(body, expected, "{reason:?}");
+                }
+            }
+        }
+    }
+
+    // S-CORE-09, S-PRIO-01, S-PRIO-08
+    #[test]
+    fn whoever_is_refused_for_want_of_room_gets_an_unavailable() {
+        for (reason, _, word, _) in CROWD {
+            for (wait, _, ms) in WAITS {
+                let rejected = refusal(reason, wait).with_priority(Priority::new(80));
+                let head = answer::trailers_only(rejected, &HeaderMap::new(), false);
+                assert_eq!(head.status(), 200, "{reason:?}");
+                assert_eq!(head.headers()["grpc-status"], "14", "{reason:?}");
+                assert_eq!(head.headers()["grpc-retry-pushback-ms"], ms.to_string(), "{reason:?}");
+                let details = head.headers()["grpc-status-details-bin"].as_bytes();
+                let details = base64::decode(details).expect("base64");
+                let retry_delay = Some(wait.unwrap_or(Duration::from_secs(1)));
+                let hints = Hints { retry_info: true, retry_delay, quota_failure: false };
+                assert_eq!(Hints::read(&details), hints, "{reason:?}");
+                let says = |text: &[u8]| details.windows(text.len()).any(|part| part == text);
+                assert!(says(word.as_bytes()), "{reason:?} {word}");
+                assert!(says(b"\x0a\x08priority\x12\x0280"), "{reason:?}");
+                assert!(!says(b"search"), "names are for those who may see the inside");
+            }
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! S-CORE-08: a call that is judged at the end of its body is judged once, at the right moment.
 
+mod held;
 mod script;
 
 use std::cell::RefCell;
