@@ -146,6 +146,13 @@ where
         let beyond = asked.unwrap_or_default() > self.max_external;
         if beyond && !self.trust.trusts(request) { Some(self.max_external) } else { asked }
     }
+
+    /// Puts it into the extensions, unless it says nothing: normal is what all calls are.
+    fn mark(&self, request: &mut Request<B>, priority: Priority) {
+        if priority != Priority::NORMAL {
+            request.extensions_mut().insert(priority);
+        }
+    }
 }
 
 impl<T> fmt::Debug for RequestPriority<T> {
