@@ -4,6 +4,7 @@ mod forwarded;
 mod network;
 mod node;
 mod peer;
+mod sender;
 mod text;
 
 use std::fmt;
@@ -15,7 +16,9 @@ use http::{HeaderName, Request};
 
 pub use self::forwarded::{ForwardedIp, TrustedProxy};
 pub use self::network::InvalidNetworks;
+pub(crate) use self::network::Network;
 pub use self::peer::{PeerIp, peer, peer_ip};
+pub use self::sender::SenderIp;
 use self::text::Digest;
 pub use self::text::KeyText;
 

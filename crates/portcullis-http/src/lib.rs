@@ -15,6 +15,7 @@ mod json;
 mod judge;
 mod judged_body;
 pub mod key;
+pub mod priority;
 mod rate_limit_headers;
 mod refuse;
 #[cfg(feature = "reqwest-0-13")]

@@ -169,7 +169,7 @@ fn whoever_would_be_trusted_by_mistake_is_refused_at_once() {
     assert_eq!(errors.iter().count(), 2);
     assert_eq!(
         errors.to_string(),
-        "2 problem(s) in the networks of proxies\n  \
+        "2 problem(s) in the networks that are trusted\n  \
          cidrs[0] = \"10.0.0.1/8\": must be a network such as 10.0.0.0/8 or fd00::/8; \
          bits are set behind the prefix: write \"10.0.0.0/8\"\n  \
          cidrs[2] = \"ten\": must be a network such as 10.0.0.0/8 or fd00::/8; \

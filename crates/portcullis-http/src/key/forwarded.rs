@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use breaker_core::Key;
 use http::header::FORWARDED;
-use http::{HeaderMap, HeaderName, Request};
+use http::{Extensions, HeaderMap, HeaderName, Request};
 
 use super::network::{InvalidNetworks, Network};
 use super::node;
@@ -137,11 +137,17 @@ impl<T> ForwardedIp<T> {
     }
 }
 
+impl<T: Send + Sync + 'static> ForwardedIp<T> {
+    /// The whole address, in the one form in which addresses are compared.
+    pub(super) fn address(&self, extensions: &Extensions, headers: &HeaderMap) -> Option<IpAddr> {
+        Some(self.proxy.caller(self.peer.address(extensions)?, headers))
+    }
+}
+
 impl<B, T: Send + Sync + 'static> Key<Request<B>> for ForwardedIp<T> {
     type Key = IpAddr;
 
     fn key(&self, request: &Request<B>) -> Option<IpAddr> {
-        let peer = self.peer.address(request.extensions())?;
-        Some(self.peer.key_of(self.proxy.caller(peer, request.headers())))
+        Some(self.peer.key_of(self.address(request.extensions(), request.headers())?))
     }
 }

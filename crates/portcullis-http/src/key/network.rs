@@ -8,14 +8,14 @@ use breaker_core::ConfigError;
 
 /// All addresses that begin with the same bits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Network {
+pub(crate) struct Network {
     first: IpAddr,
     bits: u8,
 }
 
 impl Network {
     /// Networks from texts, or all that is wrong with these.
-    pub(super) fn all<I>(texts: I) -> Result<Vec<Self>, InvalidNetworks>
+    pub(crate) fn all<I>(texts: I) -> Result<Vec<Self>, InvalidNetworks>
     where
         I: IntoIterator,
         I::Item: AsRef<str>,
@@ -29,7 +29,7 @@ impl Network {
             }
         }
         if networks.is_empty() && errors.is_empty() {
-            let fix = "name the networks of the proxies, or do not go behind one".to_owned();
+            let fix = "name the networks that are trusted, or trust none".to_owned();
             errors.push(wrong("cidrs".to_owned(), "[]".to_owned(), fix));
         }
         if errors.is_empty() { Ok(networks) } else { Err(InvalidNetworks(errors)) }
@@ -60,7 +60,7 @@ impl Network {
     }
 
     /// Whether an address, IPv4 where it can be, is in the network.
-    pub(super) fn contains(self, address: IpAddr) -> bool {
+    pub(crate) fn contains(self, address: IpAddr) -> bool {
         first(address, self.bits) == self.first
     }
 }
@@ -115,7 +115,7 @@ impl<'a> IntoIterator for &'a InvalidNetworks {
 
 impl fmt::Display for InvalidNetworks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} problem(s) in the networks of proxies", self.0.len())?;
+        write!(f, "{} problem(s) in the networks that are trusted", self.0.len())?;
         self.0.iter().try_for_each(|error| write!(f, "\n  {error}"))
     }
 }
