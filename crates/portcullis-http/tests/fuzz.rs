@@ -1,12 +1,14 @@
-//! The fuzz target without a fuzzer: over the corpus, and over what chance makes of it. T2.
+//! The fuzz targets without a fuzzer: over the corpus, and over what chance makes of it. T2.
 
 #[path = "../../breaker-core/tests/targets/feed.rs"]
 mod feed;
 #[path = "targets/forwarded.rs"]
 mod forwarded;
+#[path = "targets/priority.rs"]
+mod priority;
 
-/// What such headers are made of.
-const WORDS: [&str; 14] = [
+/// What headers of proxies are made of.
+const HOPS: [&str; 14] = [
     ", ",
     "\n",
     "10.0.0.3",
@@ -26,7 +28,21 @@ const WORDS: [&str; 14] = [
 // S-RATE-10
 #[test]
 fn no_bytes_in_a_header_make_up_an_address() {
-    let lines = feed::feed("forwarded", &WORDS, |bytes| forwarded::run(bytes) as u64);
+    let lines = feed::feed("forwarded", &HOPS, |bytes| forwarded::run(bytes) as u64);
+    println!("lines of headers: {lines}");
+    assert!(lines > feed::INPUTS, "hardly any lines: {lines}");
+}
+
+/// What headers with a priority are made of.
+const LEVELS: [&str; 16] = [
+    "\n", ", ", "u=", "u=0", "u=-", "u", ";x=1", "\"", "\\", "(1 2)", "critical", "bulk", "100",
+    "0", "250m", " ",
+];
+
+// S-PRIO-01, S-PRIO-07
+#[test]
+fn no_bytes_in_a_header_make_a_stranger_important() {
+    let lines = feed::feed("priority", &LEVELS, |bytes| priority::run(bytes) as u64);
     println!("lines of headers: {lines}");
     assert!(lines > feed::INPUTS, "hardly any lines: {lines}");
 }
