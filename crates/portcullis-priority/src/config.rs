@@ -284,7 +284,7 @@ impl QueueConfig {
             let reach: u32 = self.reserved[..=class.index()].iter().sum();
             let admitted = class >= self.min_priority.class();
             if total > 0 && self.shared == 0 && reach == 0 && admitted {
-                let path = format!("reserved.{class}");
+                let path = format!("reserved_{class}");
                 let fix = "share a slot, reserve one for it or for a lower class, \
                            or raise min_priority above it";
                 wrong(&path, "0".to_owned(), "a slot that the class can take", fix);
