@@ -134,8 +134,6 @@ impl<T> RequestPriority<T> {
     }
 }
 
-<<<<<<< HEAD
-=======
 /// [`from_request`].
 impl Default for RequestPriority {
     fn default() -> Self {
@@ -143,7 +141,6 @@ impl Default for RequestPriority {
     }
 }
 
->>>>>>> wt-http
 impl<B, T> Prioritize<Request<B>> for RequestPriority<T>
 where
     T: Trust<Request<B>>,
@@ -156,7 +153,6 @@ where
         let beyond = asked.unwrap_or_default() > self.max_external;
         if beyond && !self.trust.trusts(request) { Some(self.max_external) } else { asked }
     }
-<<<<<<< HEAD
 
     /// Puts it into the extensions, unless it says nothing: normal is what all calls are.
     fn mark(&self, request: &mut Request<B>, priority: Priority) {
@@ -164,8 +160,6 @@ where
             request.extensions_mut().insert(priority);
         }
     }
-=======
->>>>>>> wt-http
 }
 
 impl<T> fmt::Debug for RequestPriority<T> {
