@@ -11,6 +11,8 @@ mod throttle;
 pub use breaker_core::{self, Class, Priority, Rejected};
 pub use codel::Codel;
 pub use config::{ConcurrencyLimit, Discipline, Displace, QueueConfig};
-pub use limit::{Limit, LimitAlgorithm, Sample, Verdict};
+pub use limit::{
+    Aimd, DeadlineAimd, Gradient2, Limit, LimitAlgorithm, Sample, ServiceTime, Vegas, Verdict,
+};
 pub use portcullis_http::{self, BoxError, BoxErrors};
 pub use throttle::Throttle;
