@@ -21,8 +21,8 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(config: QueueConfig) -> Self {
-        Self { config, queue: Queue::new(), now: Tick::ZERO, left: Vec::new() }
+    fn new(config: &QueueConfig) -> Self {
+        Self { config: *config, queue: Queue::new(), now: Tick::ZERO, left: Vec::new() }
     }
 
     fn pass(&mut self, time: Duration) -> &mut Self {
@@ -83,7 +83,7 @@ impl Scene {
 #[test]
 fn a_class_waits_for_5000_2000_1000_500_and_100_ms_and_no_longer() {
     for (class, wait) in Class::ALL.into_iter().zip([100, 500, 1_000, 2_000, 5_000]) {
-        let mut scene = Scene::new(QueueConfig::new());
+        let mut scene = Scene::new(&QueueConfig::new());
         assert_eq!(scene.pass(ms(7)).join(3, class.priority()), Ok(()));
         scene.pass(ms(wait) - Duration::from_nanos(1));
         assert_eq!((scene.gone(), scene.queue.depth(class)), (vec![], 1));
@@ -96,7 +96,7 @@ fn a_class_waits_for_5000_2000_1000_500_and_100_ms_and_no_longer() {
 // S-PRIO-02
 #[test]
 fn a_wait_of_1_ms_is_over_after_1_ms_and_a_level_without_a_name_waits_1_s() {
-    let mut scene = Scene::new(QueueConfig::new().max_wait(Class::Low, ms(1)));
+    let mut scene = Scene::new(&QueueConfig::new().max_wait(Class::Low, ms(1)));
     scene.join(0, Priority::LOW).unwrap();
     scene.join(1, Priority::new(99)).unwrap();
     assert_eq!(scene.pass(ms(1)).gone(), [(0, Reason::QueueTimeout)]);
@@ -106,7 +106,7 @@ fn a_wait_of_1_ms_is_over_after_1_ms_and_a_level_without_a_name_waits_1_s() {
 
 #[test]
 fn whoever_waits_for_a_slot_is_not_served_after_the_time_is_over() {
-    let mut scene = Scene::new(QueueConfig::new());
+    let mut scene = Scene::new(&QueueConfig::new());
     scene.join(0, Priority::NORMAL).unwrap();
     assert_eq!(scene.pass(ms(1_000)).next(), None);
     assert_eq!(scene.gone(), [(0, Reason::QueueTimeout)]);
@@ -115,7 +115,7 @@ fn whoever_waits_for_a_slot_is_not_served_after_the_time_is_over() {
 #[test]
 fn a_call_that_does_not_wait_takes_nobodys_place() {
     let config = QueueConfig::new().capacity(1).max_wait(Class::Critical, Duration::ZERO);
-    let mut scene = Scene::new(config);
+    let mut scene = Scene::new(&config);
     scene.join(0, Priority::BULK).unwrap();
     assert_eq!(scene.join(1, Priority::CRITICAL), Err(Reason::AtLimit));
     assert_eq!((scene.queue.len(), scene.gone()), (1, vec![]));
@@ -123,7 +123,7 @@ fn a_call_that_does_not_wait_takes_nobodys_place() {
 
 #[test]
 fn a_wait_of_600_s_ages_at_300_s_and_ends_at_600_s() {
-    let mut scene = Scene::new(QueueConfig::new().max_wait(Class::Low, QueueConfig::MAX_WAIT));
+    let mut scene = Scene::new(&QueueConfig::new().max_wait(Class::Low, QueueConfig::MAX_WAIT));
     scene.join(0, Priority::LOW).unwrap();
     scene.pass(ms(299_999)).gone();
     assert!(!scene.queue.outranks(Priority::NORMAL));
@@ -135,7 +135,7 @@ fn a_wait_of_600_s_ages_at_300_s_and_ends_at_600_s() {
 
 #[test]
 fn a_call_is_refused_when_its_deadline_has_come_and_leaves_when_it_comes() {
-    let mut scene = Scene::new(QueueConfig::new());
+    let mut scene = Scene::new(&QueueConfig::new());
     scene.pass(ms(10));
     assert_eq!(scene.join_until(0, Priority::HIGH, scene.now), Err(Reason::TooLate));
     scene.join_until(1, Priority::HIGH, Tick::from_millis(40)).unwrap();
@@ -150,7 +150,7 @@ fn a_call_is_refused_when_its_deadline_has_come_and_leaves_when_it_comes() {
 // S-PRIO-05
 #[test]
 fn one_who_gives_up_leaves_at_once_and_only_once() {
-    let mut scene = Scene::new(QueueConfig::new());
+    let mut scene = Scene::new(&QueueConfig::new());
     for id in 0..3 {
         scene.join(id, Priority::NORMAL).unwrap();
     }
@@ -163,7 +163,7 @@ fn one_who_gives_up_leaves_at_once_and_only_once() {
 
 #[test]
 fn a_clock_that_steps_back_changes_nothing() {
-    let mut scene = Scene::new(QueueConfig::new());
+    let mut scene = Scene::new(&QueueConfig::new());
     scene.pass(ms(500)).join(0, Priority::LOW).unwrap();
     scene.pass(ms(250)).gone();
     scene.now = Tick::ZERO;
@@ -180,7 +180,7 @@ fn a_clock_that_steps_back_changes_nothing() {
 
 #[test]
 fn nothing_waits_beyond_the_end_of_time() {
-    let mut scene = Scene::new(QueueConfig::new());
+    let mut scene = Scene::new(&QueueConfig::new());
     scene.now = Tick::from_nanos(u64::MAX - 1);
     scene.join(0, Priority::LOW).unwrap();
     scene.now = Tick::MAX;
@@ -204,7 +204,7 @@ fn a_queue_that_was_never_used_has_taken_no_memory() {
 #[test]
 fn after_a_million_random_events_nothing_is_left_of_those_who_are_gone() {
     let config = QueueConfig::new().capacity(300).newest_first_after(ms(50)).codel(Codel::new());
-    let mut scene = Scene::new(config);
+    let mut scene = Scene::new(&config);
     let mut random = 1_u64;
     let mut draw = |bound: u64| {
         // Knuth's generator, of which the upper bits are good.

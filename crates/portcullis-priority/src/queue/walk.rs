@@ -21,7 +21,7 @@ enum Step {
     Next(u8),
     Shed(u8),
     Pass(u64),
-    StepBack(u64),
+    GoBack(u64),
     /// All goes on under the other configuration.
     Reconfigure,
 }
@@ -44,7 +44,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         8 => fits.prop_map(Step::Next),
         1 => level().prop_map(Step::Shed),
         6 => (0..30_u64).prop_map(Step::Pass),
-        1 => (0..100_u64).prop_map(Step::StepBack),
+        1 => (0..100_u64).prop_map(Step::GoBack),
         1 => Just(Step::Reconfigure),
     ];
     prop::collection::vec(step, 1..150)
@@ -117,7 +117,7 @@ proptest! {
                     naive.shed_below(Priority::new(level), &mut expected);
                 }
                 Step::Pass(ms) => now = now.after(Duration::from_millis(ms)),
-                Step::StepBack(ms) => {
+                Step::GoBack(ms) => {
                     now = Tick::from_nanos(now.as_nanos().saturating_sub(ms * 1_000_000));
                 }
                 Step::Reconfigure => std::mem::swap(&mut config, &mut other),

@@ -22,7 +22,7 @@ fn served(scene: &mut Scene, classes: &[Class], calls: u32) -> [u32; 5] {
 // S-PRIO-06
 #[test]
 fn weighted_classes_are_served_16_8_4_2_and_1_times() {
-    let mut scene = Scene::new(QueueConfig::new().discipline(Discipline::Weighted));
+    let mut scene = Scene::new(&QueueConfig::new().discipline(Discipline::Weighted));
     for round in 0..10 {
         let served = served(&mut scene, &Class::ALL, 31);
         assert_eq!(served, [1, 2, 4, 8, 16], "in round {round}");
@@ -32,17 +32,17 @@ fn weighted_classes_are_served_16_8_4_2_and_1_times() {
 // S-PRIO-06
 #[test]
 fn classes_that_wait_share_what_the_others_leave() {
-    let mut scene = Scene::new(QueueConfig::new().discipline(Discipline::Weighted));
+    let mut scene = Scene::new(&QueueConfig::new().discipline(Discipline::Weighted));
     for _ in 0..3 {
         assert_eq!(served(&mut scene, &[Class::High, Class::Low], 10), [0, 2, 0, 8, 0]);
     }
-    let mut scene = Scene::new(QueueConfig::new().discipline(Discipline::Weighted));
+    let mut scene = Scene::new(&QueueConfig::new().discipline(Discipline::Weighted));
     assert_eq!(served(&mut scene, &[Class::Bulk], 40), [40, 0, 0, 0, 0]);
 }
 
 #[test]
 fn a_class_that_is_empty_saves_nothing_up() {
-    let mut scene = Scene::new(QueueConfig::new().discipline(Discipline::Weighted));
+    let mut scene = Scene::new(&QueueConfig::new().discipline(Discipline::Weighted));
     // Of its 16 turns it wants one.
     scene.join(50, Priority::CRITICAL).unwrap();
     assert_eq!(scene.next(), Some(50));
@@ -52,7 +52,7 @@ fn a_class_that_is_empty_saves_nothing_up() {
 
 #[test]
 fn slots_that_a_class_may_not_take_do_not_cost_it_its_turn() {
-    let mut scene = Scene::new(QueueConfig::new().discipline(Discipline::Weighted));
+    let mut scene = Scene::new(&QueueConfig::new().discipline(Discipline::Weighted));
     for id in 0..50 {
         scene.join(id, Class::ALL[id as usize % 5].priority()).unwrap();
     }
@@ -69,7 +69,7 @@ fn slots_that_a_class_may_not_take_do_not_cost_it_its_turn() {
 #[test]
 fn a_low_call_is_served_in_an_endless_stream_of_normal_ones_because_it_ages() {
     for (ageing, expected) in [(true, Some(251)), (false, None)] {
-        let mut scene = Scene::new(QueueConfig::new().ageing(ageing));
+        let mut scene = Scene::new(&QueueConfig::new().ageing(ageing));
         scene.join(0, Priority::LOW).unwrap();
         scene.join(1, Priority::NORMAL).unwrap();
         let served = (1..600).find(|_| {
@@ -88,7 +88,7 @@ fn a_low_call_is_served_in_an_endless_stream_of_normal_ones_because_it_ages() {
 
 #[test]
 fn a_user_with_nine_of_ten_calls_gets_the_share_of_one_user() {
-    let mut scene = Scene::new(QueueConfig::new());
+    let mut scene = Scene::new(&QueueConfig::new());
     // User 7 has 90 calls waiting, five others have two each.
     for id in 0..90 {
         scene.join_of(7, id, Priority::NORMAL).unwrap();
@@ -104,7 +104,7 @@ fn a_user_with_nine_of_ten_calls_gets_the_share_of_one_user() {
 
 #[test]
 fn users_take_turns_also_while_the_newest_goes_first_and_after_they_have_aged() {
-    let mut scene = Scene::new(QueueConfig::new().newest_first_after(ms(10)));
+    let mut scene = Scene::new(&QueueConfig::new().newest_first_after(ms(10)));
     for (id, cohort) in [(0, 1), (1, 1), (2, 1), (3, 2), (4, 2)] {
         scene.join_of(cohort, id, Priority::LOW).unwrap();
     }
@@ -114,7 +114,7 @@ fn users_take_turns_also_while_the_newest_goes_first_and_after_they_have_aged() 
 #[test]
 fn a_user_with_few_places_takes_one_of_who_has_most_where_the_queue_is_full() {
     for (displace, victims) in [(Displace::Oldest, [0, 1]), (Displace::Newest, [4, 3])] {
-        let mut scene = Scene::new(QueueConfig::new().capacity(6).displace(displace));
+        let mut scene = Scene::new(&QueueConfig::new().capacity(6).displace(displace));
         for id in 0..5 {
             scene.join_of(1, id, Priority::NORMAL).unwrap();
         }
@@ -133,7 +133,7 @@ fn a_user_with_few_places_takes_one_of_who_has_most_where_the_queue_is_full() {
 #[test]
 fn in_a_lower_class_it_is_the_user_with_most_places_who_gives_way() {
     for (displace, victim) in [(Displace::Oldest, 1), (Displace::Newest, 2)] {
-        let mut scene = Scene::new(QueueConfig::new().capacity(4).displace(displace));
+        let mut scene = Scene::new(&QueueConfig::new().capacity(4).displace(displace));
         for (id, cohort) in [(0, 1), (1, 2), (2, 2), (3, 3)] {
             scene.join_of(cohort, id, Priority::LOW).unwrap();
         }

@@ -5,12 +5,13 @@ use super::*;
 // S-PRIO-08
 #[test]
 fn in_a_full_queue_one_of_the_lowest_class_gives_way_to_a_higher_one() {
+    /// Who waits, who comes, and who gives way: as the oldest, as the newest.
+    type Case<'a> = (&'a [Priority], Priority, Option<[u32; 2]>);
     const BULK: Priority = Priority::BULK;
     const LOW: Priority = Priority::LOW;
     const NORMAL: Priority = Priority::NORMAL;
     const HIGH: Priority = Priority::HIGH;
-    // Who waits, who comes, and who gives way: of the oldest, of the newest.
-    let table: [(&[Priority], Priority, Option<[u32; 2]>); 10] = [
+    let table: [Case<'_>; 10] = [
         (&[BULK, BULK], HIGH, Some([0, 1])),
         (&[BULK, LOW, BULK, LOW], HIGH, Some([0, 2])),
         (&[NORMAL, LOW, LOW], HIGH, Some([1, 2])),
@@ -26,7 +27,7 @@ fn in_a_full_queue_one_of_the_lowest_class_gives_way_to_a_higher_one() {
     for (waiting, arrival, victims) in table {
         for (place, displace) in [Displace::Oldest, Displace::Newest].into_iter().enumerate() {
             let config = QueueConfig::new().capacity(waiting.len() as u32).displace(displace);
-            let mut scene = Scene::new(config);
+            let mut scene = Scene::new(&config);
             for (id, &priority) in (0..).zip(waiting) {
                 scene.join(id, priority).unwrap();
             }
@@ -42,7 +43,7 @@ fn in_a_full_queue_one_of_the_lowest_class_gives_way_to_a_higher_one() {
 // S-PRIO-08
 #[test]
 fn the_queue_never_holds_more_than_its_capacity() {
-    let mut scene = Scene::new(QueueConfig::new());
+    let mut scene = Scene::new(&QueueConfig::new());
     for id in 0..1_000 {
         scene.join(id, Class::ALL[id as usize % 5].priority()).unwrap();
     }
@@ -61,7 +62,7 @@ fn while_the_newest_goes_first_the_oldest_gives_way_to_its_own_class_too() {
         (100, Displace::Oldest, false),
         (101, Displace::Newest, false),
     ] {
-        let mut scene = Scene::new(config.displace(displace));
+        let mut scene = Scene::new(&config.displace(displace));
         scene.join(0, Priority::HIGH).unwrap();
         scene.join(1, Priority::NORMAL).unwrap();
         scene.pass(ms(stood));
@@ -74,7 +75,7 @@ fn while_the_newest_goes_first_the_oldest_gives_way_to_its_own_class_too() {
 
 #[test]
 fn a_queue_of_one_stands_also_where_the_one_gives_way() {
-    let mut scene = Scene::new(QueueConfig::new().capacity(1).newest_first_after(ms(100)));
+    let mut scene = Scene::new(&QueueConfig::new().capacity(1).newest_first_after(ms(100)));
     scene.join(0, Priority::LOW).unwrap();
     scene.pass(ms(60)).join(1, Priority::NORMAL).unwrap();
     assert_eq!(scene.pass(ms(60)).join(2, Priority::NORMAL), Ok(()));
@@ -83,7 +84,7 @@ fn a_queue_of_one_stands_also_where_the_one_gives_way() {
 
 #[test]
 fn nobody_gives_way_where_one_has_waited_long_enough() {
-    let mut scene = Scene::new(QueueConfig::new().capacity(2));
+    let mut scene = Scene::new(&QueueConfig::new().capacity(2));
     scene.join(0, Priority::LOW).unwrap();
     scene.join(1, Priority::BULK).unwrap();
     scene.pass(ms(100)).join(2, Priority::BULK).unwrap();
@@ -92,7 +93,7 @@ fn nobody_gives_way_where_one_has_waited_long_enough() {
 
 #[test]
 fn a_queue_that_has_become_too_long_shrinks_as_it_is_served() {
-    let mut scene = Scene::new(QueueConfig::new());
+    let mut scene = Scene::new(&QueueConfig::new());
     for id in 0..4 {
         scene.join(id, Priority::LOW).unwrap();
     }
@@ -106,7 +107,7 @@ fn a_queue_that_has_become_too_long_shrinks_as_it_is_served() {
 #[test]
 fn a_higher_minimum_sends_away_those_below_it_who_were_not_raised_to_it() {
     let config = QueueConfig::new().max_wait(Class::Low, ms(1_000));
-    let mut scene = Scene::new(config.max_wait(Class::Bulk, ms(1_000)));
+    let mut scene = Scene::new(&config.max_wait(Class::Bulk, ms(1_000)));
     for (id, level) in [(0, 25), (1, 50), (2, 49), (3, 0), (4, 100), (5, 25)] {
         scene.join(id, Priority::new(level)).unwrap();
     }
