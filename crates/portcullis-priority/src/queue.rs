@@ -7,6 +7,8 @@ mod naive;
 #[cfg(test)]
 mod tests;
 mod turns;
+#[cfg(test)]
+mod walk;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
