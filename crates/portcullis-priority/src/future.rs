@@ -2,7 +2,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use breaker_core::{Classify, Refuse};
+use breaker_core::{Classify, Priority, Refuse};
 use pin_project::pin_project;
 use tower_service::Service;
 
@@ -105,7 +105,7 @@ where
         let note = Some(hold.note(&request));
         let priority = slot.priority();
         enter.mark(&mut request, priority);
-        let inner = slot.watch(|| priority.scope(|| service.call(request)));
+        let inner = slot.watch(|| scoped::<E, Req, _>(priority, || service.call(request)));
         Self::Goes { inner, slot: Some(slot), note }
     }
 }
@@ -144,7 +144,8 @@ where
                     panic!("a `ResponseFuture` was polled after it had ended");
                 };
                 let priority = held.priority();
-                let result = ready!(held.watch(|| priority.scope(|| inner.poll(cx))));
+                let part = || scoped::<E, Req, _>(priority, || inner.poll(cx));
+                let result = ready!(held.watch(part));
                 let (Some(slot), Some(note)) = (slot.take(), note.take()) else {
                     return Poll::Pending;
                 };
@@ -153,6 +154,12 @@ where
             CourseProj::Waits(..) => Poll::Pending,
         }
     }
+}
+
+/// Runs a part of a call, whose priority it is where calls have one.
+#[inline]
+fn scoped<E: Enter<Req>, Req, T>(priority: Priority, part: impl FnOnce() -> T) -> T {
+    if E::WEIGHS { priority.scope(part) } else { part() }
 }
 
 /// Says how the call ended, and passes the answer on with its slot.
@@ -169,12 +176,12 @@ where
     H: Hold<Req, Res>,
 {
     // A refusal of a layer further in: the call was not made.
-    if classify.is_refusal(result.as_ref()) {
+    if slot.watch(|| classify.is_refusal(result.as_ref())) {
         slot.give_back();
         return result.map(|response| hold.alone(response));
     }
     if slot.wants_outcome() {
-        let outcome = classify.classify(result.as_ref());
+        let outcome = slot.watch(|| classify.classify(result.as_ref()));
         slot.answered(outcome);
     }
     result.map(|response| hold.answered(note, response, slot))
