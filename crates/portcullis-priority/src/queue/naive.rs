@@ -19,8 +19,8 @@ pub(super) struct One {
     aged: bool,
 }
 
-/// Among whom cohorts take turns: class it came with, level, class whose slots it takes.
-type Group = (Class, u8, Class);
+/// Among whom cohorts take turns: those of one level and class.
+type Group = (u8, Class);
 
 impl One {
     fn level(&self) -> u8 {
@@ -30,12 +30,12 @@ impl One {
         }
     }
 
-    fn came(&self) -> Class {
-        self.entry.priority.class()
+    fn class(&self) -> Class {
+        self.base.class()
     }
 
     fn group(&self) -> Group {
-        (self.came(), self.level(), self.base.class())
+        (self.level(), self.class())
     }
 
     fn deadline(&self) -> Tick {
@@ -112,20 +112,20 @@ impl Naive {
 
     fn victim(&self, config: &QueueConfig, arrival: Entry) -> Option<u32> {
         let class = arrival.priority.class();
-        let lowest = self.all.iter().map(One::came).min()?;
+        let lowest = self.all.iter().map(One::class).min()?;
         let held = |class: Class, cohort: u8| {
-            self.all.iter().filter(|one| one.came() == class && one.entry.cohort == cohort).count()
+            self.all.iter().filter(|one| one.class() == class && one.entry.cohort == cohort).count()
         };
         if lowest >= class {
             let largest = (0..=255).map(|cohort| held(class, cohort)).max()?;
-            let small = held(class, arrival.cohort) * 2 < largest;
+            let small = largest > 1 && held(class, arrival.cohort) * 2 < largest;
             let renewed = config.displace == Displace::Oldest && self.stands(config);
             if !small && !renewed {
                 return None;
             }
         }
         let class = lowest.min(class);
-        let mates = self.all.iter().filter(|one| one.came() == class);
+        let mates = self.all.iter().filter(|one| one.class() == class);
         let size = |one: &One| held(class, one.entry.cohort);
         match config.displace {
             Displace::Oldest => mates.max_by_key(|one| (size(one), Reverse(one.number))),
@@ -182,7 +182,7 @@ impl Naive {
                 self.all.iter().filter(|one| fits(one.base.class())).copied().collect();
             if config.discipline == Discipline::Weighted {
                 let class = self.round(&able, &fits)?;
-                able.retain(|one| one.came() == class);
+                able.retain(|one| one.class() == class);
             }
             // In each group it is the turn of one cohort.
             able.retain(|one| {
@@ -210,7 +210,7 @@ impl Naive {
         round.push(Class::Bulk);
         for step in 0..31 {
             let at = (self.rounds[lowest] + step) % 31;
-            if able.iter().any(|one| one.came() == round[at]) {
+            if able.iter().any(|one| one.class() == round[at]) {
                 self.rounds[lowest] = at + 1;
                 return Some(round[at]);
             }
@@ -246,7 +246,7 @@ impl Naive {
     }
 
     pub(super) fn depth(&self, class: Class) -> u32 {
-        self.all.iter().filter(|one| one.came() == class).count() as u32
+        self.all.iter().filter(|one| one.class() == class).count() as u32
     }
 
     fn stands(&self, config: &QueueConfig) -> bool {

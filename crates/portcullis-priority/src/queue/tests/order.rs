@@ -91,7 +91,7 @@ fn one_that_is_raised_goes_with_those_it_works_for_and_takes_their_slots() {
     // It is not lowered, and what is not there is not raised.
     scene.raise(1, Priority::LOW);
     scene.raise(9, Priority::CRITICAL);
-    assert_eq!((scene.queue.depth(Class::Bulk), scene.queue.depth(Class::High)), (1, 0));
+    assert_eq!((scene.queue.depth(Class::Bulk), scene.queue.depth(Class::High)), (0, 1));
     assert!(scene.queue.outranks(Priority::HIGH) && !scene.queue.outranks(Priority::new(76)));
     assert_eq!(scene.next_from(Class::Critical), None);
     assert_eq!(scene.next_from(Class::High), Some(1));

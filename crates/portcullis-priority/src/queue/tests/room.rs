@@ -121,3 +121,13 @@ fn a_higher_minimum_sends_away_those_below_it_who_were_not_raised_to_it() {
     assert_eq!(shed, [0, 2, 5].map(|id| (id, Reason::BelowMinimum)));
     assert_eq!(scene.queue.len(), 3);
 }
+
+#[test]
+fn one_that_is_raised_keeps_its_place_as_those_it_works_for_do() {
+    let mut scene = Scene::new(&QueueConfig::new().capacity(2));
+    scene.join(0, Priority::BULK).unwrap();
+    scene.join(1, Priority::LOW).unwrap();
+    scene.raise(0, Priority::CRITICAL);
+    assert_eq!(scene.join(2, Priority::HIGH), Ok(()));
+    assert_eq!(scene.gone(), [(1, Reason::Displaced)]);
+}
