@@ -16,9 +16,11 @@ use super::{Algorithm, Limit, LimitAlgorithm, Sample, Verdict, is_timeout};
 /// calls fail. A window is 10 replies, or half a second. At the start, and until the first cut, each
 /// good reply adds a call.
 ///
-/// Not every latency is a queue. After three cuts that did not make calls quicker, the limit goes
-/// back to where it was, and for 20 s only timeouts and overload answers cut it
-/// ([`blind_for`](Self::blind_for)).
+/// Not every latency is a queue. After three cuts, after which calls took about as long as before,
+/// the limit goes back to where it was, and for 20 s only timeouts and overload answers cut it
+/// ([`blind_for`](Self::blind_for)). Where calls take longer after a cut, a queue still grows, and
+/// the count begins anew; without that, the limit would take a callee that gets slower for one that
+/// is far away.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[must_use]
 pub struct DeadlineAimd {
@@ -174,13 +176,16 @@ impl State {
         let soft = 5 * self.window.hard <= self.window.all;
         let mut futile = self.futile.unwrap_or(Futile { limit: self.limit, seconds, cuts: 0 });
         if self.futile.is_some() {
-            let in_vain = soft && seconds > 0.9 * futile.seconds;
+            // What takes ever longer is a queue that still grows, and no latency of its own.
+            let stands = seconds > 0.9 * futile.seconds && seconds < 1.25 * futile.seconds;
+            let in_vain = soft && stands;
             futile.cuts = if in_vain { futile.cuts + 1 } else { 0 };
         }
         if futile.cuts >= 3 && self.config.blind_for > Duration::ZERO {
             self.blind_until = now.after(self.config.blind_for);
             self.limit = self.bounds.keep(self.limit.max(futile.limit));
-            self.slow_start = f64::INFINITY;
+            // No slow start: nothing late would end it.
+            self.slow_start = self.limit;
             self.futile = None;
             return;
         }

@@ -4,17 +4,17 @@ use super::bounds::{Bounds, used, whole};
 use super::window::{Seen, Window};
 use super::{Algorithm, Limit, LimitAlgorithm, Sample};
 
-/// One call more per window while the limit is used, and a tenth less where calls take 1.7 times as
-/// long as they do without a queue.
+/// One call more per window while the limit is used, and 0.1 to 0.3 of it less, as far as it takes,
+/// where calls take more than 1.7 times as long as they do without a queue.
 ///
 /// For a server that sees how long its own work takes, without the wait for a slot. Each window is 20
 /// replies of one round trip; the least mean of a window is what calls take without a queue.
 ///
 /// That least mean grows old: code, data and neighbours change. If it only grew, bit by bit, it would
-/// follow a queue that never goes away, and the limit would follow it. So where no window came near
-/// it for a hundred, the limit is halved for one window, which empties the queue, and the mean of
-/// that one is the new least. And where seven cuts in a row, which halve the limit, do not help, what
-/// calls take now is taken for it.
+/// follow a queue that never goes away, and the limit would follow it. So it goes up only with windows
+/// that came near it. Where none did for a hundred, the limit is halved for one window, which empties
+/// the queue, and the mean of that one is the new least. And where cuts in a row have halved the
+/// limit, and calls take as long as before, what they take now is taken for it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[must_use]
 pub struct ServiceTime {
@@ -40,7 +40,8 @@ impl ServiceTime {
         self
     }
 
-    /// What a cut multiplies the limit by, 0.1..=0.99; default 0.9.
+    /// What a cut multiplies the limit by, 0.1..=0.99; default 0.9. Where calls take far too long, a
+    /// cut goes down to 0.7, or to this where it is less.
     ///
     /// # Panics
     /// When `factor` lies outside 0.1..=0.99.
@@ -124,7 +125,12 @@ impl State {
         let near = mean <= NEAR * self.base;
         let probes = self.config.probe_after > 0;
         if near || !probes {
-            self.base = mean.min(self.base * DRIFT);
+            self.base = match self.base {
+                base if base.is_infinite() => mean,
+                // The least of many means is lower than what is usual: it goes back to that.
+                base if probes => mean.min(TOWARDS.mul_add(mean - base, base)),
+                base => mean.min(base * DRIFT),
+            };
             self.stale = 0;
             return false;
         }
@@ -193,7 +199,9 @@ impl LimitAlgorithm for State {
 
 /// A window that took up to so many times the base confirms it.
 const NEAR: f64 = 1.2;
-/// How the base grows per window, so that one lucky window is forgotten.
+/// How far the base goes towards a window that is near it, so that a lucky one is forgotten.
+const TOWARDS: f64 = 0.02;
+/// How the base grows per window where there are no probes.
 const DRIFT: f64 = 1.0005;
 /// Of how long calls took before the limit was halved: if they still take more, the halving was in
 /// vain.

@@ -19,7 +19,8 @@ pub(super) struct Callee {
     pub(super) offered: f64,
     /// After so many seconds a caller gives up.
     pub(super) timeout: f64,
-    pub(super) limit: Box<dyn LimitAlgorithm>,
+    /// The limit of each client; a call comes from any of them.
+    pub(super) limits: Vec<Box<dyn LimitAlgorithm>>,
     /// The limit after each answer, and how long the call took.
     pub(super) trace: Vec<Mark>,
     pub(super) now: f64,
@@ -28,8 +29,8 @@ pub(super) struct Callee {
     number: u64,
     queue: VecDeque<usize>,
     busy: usize,
-    calls: Vec<(f64, bool)>,
-    in_flight: u32,
+    calls: Vec<Call>,
+    in_flight: Vec<u32>,
 }
 
 #[derive(Clone, Copy)]
@@ -38,6 +39,13 @@ pub(super) struct Mark {
     pub(super) limit: u32,
     pub(super) took: f64,
     pub(super) good: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Call {
+    client: usize,
+    began: f64,
+    ended: bool,
 }
 
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
@@ -58,7 +66,7 @@ impl Callee {
             far: 0.0,
             offered: 1_200.0,
             timeout: 1.0,
-            limit: limit.begin(),
+            limits: vec![limit.begin()],
             trace: Vec::new(),
             now: 0.0,
             chance: Chance::seeded(seed),
@@ -67,7 +75,7 @@ impl Callee {
             queue: VecDeque::new(),
             busy: 0,
             calls: Vec::new(),
-            in_flight: 0,
+            in_flight: vec![0],
         };
         this.plan(0.0, Event::Arrival);
         this
@@ -87,6 +95,13 @@ impl Callee {
         self.now = end;
     }
 
+    /// So many clients, each with a limit of its own.
+    pub(super) fn clients(mut self, clients: usize, limit: &Limit) -> Self {
+        self.limits = (0..clients).map(|_| limit.begin()).collect();
+        self.in_flight = vec![0; clients];
+        self
+    }
+
     /// What is true of the part of the run since `from`.
     pub(super) fn since(&self, from: f64) -> impl Iterator<Item = &Mark> {
         self.trace.iter().filter(move |mark| mark.at >= from)
@@ -102,9 +117,10 @@ impl Callee {
             Event::Arrival => {
                 let wait = -(1.0 - self.uniform()).ln() / self.offered;
                 self.plan(wait, Event::Arrival);
-                if self.in_flight < self.limit.limit() {
-                    self.in_flight += 1;
-                    self.calls.push((self.now, false));
+                let client = self.chance.below(self.limits.len() as u64) as usize;
+                if self.in_flight[client] < self.limits[client].limit() {
+                    self.in_flight[client] += 1;
+                    self.calls.push(Call { client, began: self.now, ended: false });
                     let id = self.calls.len() - 1;
                     self.plan(self.timeout, Event::GivenUp(id));
                     self.queue.push_back(id);
@@ -134,16 +150,18 @@ impl Callee {
     }
 
     fn end(&mut self, id: usize, verdict: Verdict) {
-        let (began, ended) = &mut self.calls[id];
-        if std::mem::replace(ended, true) {
+        let Call { client, began, ended } = self.calls[id];
+        if ended {
             return;
         }
-        let took = self.now - *began;
-        let [started, ended] = [*began, self.now].map(|at| Tick::from_nanos((at * 1e9) as u64));
-        self.limit.sample(&Sample { started, ended, in_flight: self.in_flight, verdict });
-        self.in_flight -= 1;
+        self.calls[id].ended = true;
+        let took = self.now - began;
+        let [started, ended] = [began, self.now].map(|at| Tick::from_nanos((at * 1e9) as u64));
+        let limit = &mut self.limits[client];
+        limit.sample(&Sample { started, ended, in_flight: self.in_flight[client], verdict });
+        self.in_flight[client] -= 1;
         let good = verdict == Verdict::Answered;
-        self.trace.push(Mark { at: self.now, limit: self.limit.limit(), took, good });
+        self.trace.push(Mark { at: self.now, limit: limit.limit(), took, good });
     }
 
     fn plan(&mut self, wait: f64, event: Event) {

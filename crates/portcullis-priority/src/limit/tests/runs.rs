@@ -62,7 +62,7 @@ fn limits_follow_a_step_of_the_capacity_the_defaults_within_ten_round_trips() {
             "gradient2" => (35.0, 10.0),
             // It does not see how much there is to gain while its queue seems long enough: one
             // quick window makes all others look slow, until the next probe.
-            "vegas" => (40.0, 15.0),
+            "vegas" => (40.0, 25.0),
             "aimd" => (12.0, 10.0),
             _ => (10.0, 10.0),
         };
@@ -92,6 +92,43 @@ fn by_service_time_work_that_got_slower_for_good_is_not_taken_for_a_queue() {
     callee.work *= 3.0;
     callee.run(60.0);
     let goodput = callee.goodput(90.0) / (200.0 / 3.0);
-    println!("three times the work: {} calls, goodput {goodput:.3}", callee.limit.limit());
+    println!("three times the work: {} calls, goodput {goodput:.3}", callee.limits[0].limit());
     assert!(goodput > 0.95, "{goodput:.3}");
+}
+
+/// Goodput of five clients by deadline, as a share of what is possible, while each of ten callees
+/// needs this much work per call or is this far away for 40 s.
+fn in_trouble(limit: &Limit, offered: f64, work: f64, far: f64) -> (f64, f64) {
+    let goodputs = (0..10).map(|seed| {
+        let mut callee = Callee::new(limit, seed).clients(5, limit);
+        (callee.workers, callee.work, callee.offered) = (5, 0.025, offered);
+        callee.run(20.0);
+        (callee.work, callee.far) = (work, far);
+        callee.run(40.0);
+        callee.goodput(20.0) / offered.min(5.0 / work)
+    });
+    goodputs.fold((0.0, 1.0), |(mean, worst), goodput| (mean + goodput / 10.0, worst.min(goodput)))
+}
+
+#[test]
+fn by_deadline_a_queue_is_no_latency_of_its_own_and_the_other_way_round() {
+    let guarded = Limit::deadline(SECOND);
+    let bare = DeadlineAimd::new(SECOND).blind_for(Duration::ZERO).into_limit();
+    let cases = [
+        ("half the capacity, 1.4 times as many calls", 140.0, 0.05, 0.0),
+        ("half the capacity, three times as many calls", 300.0, 0.05, 0.0),
+        ("a quarter of the capacity, 2.8 times as many calls", 140.0, 0.1, 0.0),
+        ("700 ms away", 120.0, 0.025, 0.7),
+        ("700 ms away, 1.5 times as many calls", 300.0, 0.025, 0.7),
+    ];
+    for (name, offered, work, far) in cases {
+        let (mean, worst) = in_trouble(&guarded, offered, work, far);
+        let (without, _) = in_trouble(&bare, offered, work, far);
+        println!("{name}: goodput {mean:.3}, {worst:.3} at worst; without the guard {without:.3}");
+        if far > 0.0 {
+            assert!(without < 0.2 && mean > 0.65, "{name}: {mean:.3}, {without:.3}");
+        } else {
+            assert!(mean > without - 0.01, "{name}: {mean:.3}, {without:.3}");
+        }
+    }
 }
