@@ -51,6 +51,11 @@ impl Throttling {
         let _ = (throttle, now);
     }
 
+    /// Takes in that a call that was to be sent was not made.
+    pub(crate) fn withdrawn(&mut self, throttle: &Throttle, now: Tick, class: Class) {
+        let _ = (throttle, now, class);
+    }
+
     /// The share of calls that are refused just now, all classes together, 0..=1.
     pub(crate) fn share(&self, throttle: &Throttle, now: Tick) -> f64 {
         let _ = (throttle, now);

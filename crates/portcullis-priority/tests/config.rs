@@ -1,9 +1,7 @@
 //! Configurations from files, and what is wrong with them.
 
-use std::time::Duration;
-
 use breaker_core::Value;
-use portcullis_priority::{Class, Discipline, Displace, Priority, QueueConfig};
+use portcullis_priority::{Priority, QueueConfig};
 use proptest::prelude::{Strategy, any, prop_oneof, proptest};
 
 fn int(number: i128) -> Value {
@@ -82,6 +80,8 @@ fn the_documented_defaults_are_the_defaults() {
 #[cfg(feature = "serde")]
 #[test]
 fn every_field_is_read_from_a_file() {
+    use portcullis_priority::{Class, Discipline, Displace};
+
     let file = r#"
         name = "search"
         reserved_critical = 1
@@ -104,7 +104,7 @@ fn every_field_is_read_from_a_file() {
         min_priority = "low"
         critical_open_limit = 23
     "#;
-    let ms = Duration::from_millis;
+    let ms = std::time::Duration::from_millis;
     let expected = QueueConfig::new()
         .named("search")
         .reserved(Class::Critical, 1)
