@@ -134,6 +134,13 @@ impl<T> RequestPriority<T> {
     }
 }
 
+/// [`from_request`].
+impl Default for RequestPriority {
+    fn default() -> Self {
+        from_request()
+    }
+}
+
 impl<B, T> Prioritize<Request<B>> for RequestPriority<T>
 where
     T: Trust<Request<B>>,

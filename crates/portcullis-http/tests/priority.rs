@@ -161,8 +161,9 @@ fn a_sender_is_trusted_by_the_network_of_its_connection() {
 #[test]
 fn behind_a_proxy_the_caller_is_trusted_and_not_the_proxy() {
     let proxies = TrustedProxy::cidrs(["10.0.0.0/8"]).expect("a network");
-    let rules = from_request().trusted_peers(key::peer().behind(proxies), ["10.0.0.0/8"]);
-    let rules = rules.expect("a network");
+    let ours = ["10.0.0.0/8", "2001:db8:0:1::/96"];
+    let rules = from_request().trusted_peers(key::peer().behind(proxies), ours);
+    let rules = rules.expect("networks");
     let behind = |line: &'static str| {
         let headers = [("x-forwarded-for", line.as_bytes()), ("x-priority", &b"high"[..])];
         rules.priority(&from("10.0.0.1", &headers))
@@ -170,6 +171,8 @@ fn behind_a_proxy_the_caller_is_trusted_and_not_the_proxy() {
     assert_eq!(behind("192.0.2.7"), NORMAL);
     assert_eq!(behind("10.0.0.9, 192.0.2.7"), NORMAL);
     assert_eq!(behind("10.0.0.9"), HIGH);
+    assert_eq!(behind("2001:db8:0:1::7"), HIGH);
+    assert_eq!(behind("2001:db8:0:1:1::7"), NORMAL, "all bits count");
 }
 
 // S-PRIO-01

@@ -14,7 +14,7 @@ use breaker_core::{Chance, Class, EventKind, Priority, Reason, Rejected, Tick};
 
 use crate::config::QueueConfig;
 use crate::home::Home;
-use crate::limit::{LimitAlgorithm, Sample, Verdict as LoadVerdict};
+use crate::limit::{LimitAlgorithm, Sample};
 use crate::planted::planted;
 use crate::queue::{Entry, Left, Queue};
 use crate::slots::{Kind, Word, order, split};
@@ -283,7 +283,7 @@ impl Desk {
     #[must_use]
     pub(crate) fn give_back(&self, taken: Taken) -> bool {
         let before = self.words[taken.kind.index()].fetch_sub(1, Ordering::AcqRel);
-        (Word(before).is_guarded() || taken.bounded) && !planted("hands-nothing-over")
+        Word(before).is_guarded() && !planted("hands-nothing-over")
     }
 
     /// How many slots are taken.
@@ -342,22 +342,32 @@ impl Desk {
         done
     }
 
-    /// The owner, while there is one.
-    pub(crate) fn home(&self, bounded: bool) -> Weak<Home> {
+    /// Counts a critical call no more that ran while the circuit was open. It comes before its slot
+    /// is given back: afterwards the desk may be another queue's.
+    pub(crate) fn unbind(&self) {
         let mut state = lock(&self.state);
-        if bounded {
-            state.critical_out = state.critical_out.saturating_sub(1);
-        }
-        state.home.clone()
+        state.critical_out = state.critical_out.saturating_sub(1);
+    }
+
+    /// The owner, while there is one.
+    pub(crate) fn home(&self) -> Weak<Home> {
+        lock(&self.state).home.clone()
     }
 
     /// Says that the owner is gone; whether the desk is free for another.
     pub(crate) fn retire(&self) -> bool {
-        let mut state = lock(&self.state);
-        state.life = Life::Retired;
-        state.home = Weak::new();
-        self.guard(&mut state);
-        self.is_free(&mut state)
+        let (free, old) = {
+            let mut state = lock(&self.state);
+            let config = state.config;
+            let old =
+                std::mem::replace(&mut *state, State::new(&QueueConfig { limit: None, ..config }));
+            state.life = Life::Retired;
+            self.guard(&mut state);
+            (self.is_free(&mut state), old)
+        };
+        // What the algorithm of a user does when it is dropped is the user's business.
+        drop(old);
+        free
     }
 
     /// Whether the last slot of an owner that is gone was given back; once only.
@@ -417,7 +427,10 @@ impl State {
         }
         match self.join(desk, now, pass, asking, out) {
             Ok(joined) => joined,
-            Err(reason) => Entered::Refused(self.refuse(reason, now, asking.priority, out)),
+            Err(reason) => {
+                self.withdraw(now, class);
+                Entered::Refused(self.refuse(reason, now, asking.priority, out))
+            }
         }
     }
 
@@ -600,6 +613,7 @@ impl State {
             }
             Verdict::Refused(reason) => {
                 out.wakers.extend(self.vacate(id));
+                self.withdraw(now, priority.class());
                 Turn::Refused(self.refuse(reason, now, priority, out))
             }
             Verdict::Waits | Verdict::Nobody => {
@@ -610,8 +624,8 @@ impl State {
     }
 
     /// Takes a call off its seat that has given up; the slot that it had been given, if any.
-    pub(crate) fn leave(&mut self, id: u32, out: &mut Out) -> Option<Taken> {
-        let verdict = self.seats[id as usize].verdict;
+    pub(crate) fn leave(&mut self, now: Tick, id: u32, out: &mut Out) -> Option<Taken> {
+        let Seat { verdict, priority, .. } = self.seats[id as usize];
         let taken = match verdict {
             Verdict::Granted(taken, _) => Some(taken),
             Verdict::Waits => {
@@ -621,6 +635,7 @@ impl State {
             }
             Verdict::Refused(_) | Verdict::Nobody => None,
         };
+        self.withdraw(now, priority.class());
         out.old = self.vacate(id);
         taken.filter(|_| !planted("leaves-with-a-slot"))
     }
@@ -660,13 +675,17 @@ impl State {
         old
     }
 
-    /// Takes in whether the callee took a call.
-    pub(crate) fn accept(&mut self, now: Tick, verdict: LoadVerdict) {
-        let taken = matches!(verdict, LoadVerdict::Answered | LoadVerdict::Cancelled);
-        if let (true, Some(throttling), Some(throttle)) =
-            (taken, &mut self.throttling, &self.config.throttle)
-        {
+    /// Takes in that the callee took a call.
+    pub(crate) fn accept(&mut self, now: Tick) {
+        if let (Some(throttling), Some(throttle)) = (&mut self.throttling, &self.config.throttle) {
             throttling.accepted(throttle, now);
+        }
+    }
+
+    /// Takes in that a call was not made after all.
+    pub(crate) fn withdraw(&mut self, now: Tick, class: Class) {
+        if let (Some(throttling), Some(throttle)) = (&mut self.throttling, &self.config.throttle) {
+            throttling.withdrawn(throttle, now, class);
         }
     }
 

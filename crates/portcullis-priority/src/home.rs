@@ -141,7 +141,7 @@ impl Home {
     }
 
     pub(crate) fn leave(&self, seat: u32) -> Option<Taken> {
-        self.at_desk(|state, _, _, out| state.leave(seat, out))
+        self.at_desk(|state, now, _, out| state.leave(now, seat, out))
     }
 
     pub(crate) fn raise(&self, seat: u32, to: Priority) {
@@ -157,13 +157,19 @@ impl Home {
     }
 
     /// Takes in how a call ended that began at `started`.
-    pub(crate) fn record(&self, started: Tick, verdict: Verdict) {
-        self.at_desk(|state, now, pass, out| {
-            let in_flight = self.desk.running();
-            state.accept(now, verdict);
-            let sample = Sample { started, ended: now, in_flight, verdict };
-            state.sample(self.desk, &sample, out);
-            state.serve(self.desk, now, pass, out);
+    pub(crate) fn record(&self, started: Tick, priority: Priority, end: End) {
+        self.at_desk(|state, now, pass, out| match end {
+            End::NotMade => state.withdraw(now, priority.class()),
+            End::OwnFault => state.accept(now),
+            End::Says(verdict) => {
+                if matches!(verdict, Verdict::Answered | Verdict::Cancelled) {
+                    state.accept(now);
+                }
+                let in_flight = self.desk.running();
+                let sample = Sample { started, ended: now, in_flight, verdict };
+                state.sample(self.desk, &sample, out);
+                state.serve(self.desk, now, pass, out);
+            }
         });
     }
 
@@ -230,16 +236,30 @@ impl Home {
     }
 }
 
-/// What an outcome says of the load of the callee; nothing where it failed for reasons of its own.
-pub(crate) const fn verdict_of(outcome: Outcome) -> Option<Verdict> {
-    use breaker_core::FailureKind;
-    match outcome {
-        Outcome::Success | Outcome::Failure(FailureKind::InvalidRequest) => Some(Verdict::Answered),
-        Outcome::Failure(FailureKind::Timeout) => Some(Verdict::TimedOut),
-        Outcome::Failure(FailureKind::Overload { .. } | FailureKind::ResourceExhausted) => {
-            Some(Verdict::Overloaded)
+/// How a call ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum End {
+    /// It says this of the load of the callee.
+    Says(Verdict),
+    /// The callee took it, and it failed for a reason of its own.
+    OwnFault,
+    /// The callee never saw it.
+    NotMade,
+}
+
+impl End {
+    pub(crate) const fn of(outcome: Outcome) -> Self {
+        use breaker_core::FailureKind;
+        match outcome {
+            Outcome::Success | Outcome::Failure(FailureKind::InvalidRequest) => {
+                Self::Says(Verdict::Answered)
+            }
+            Outcome::Failure(FailureKind::Timeout) => Self::Says(Verdict::TimedOut),
+            Outcome::Failure(FailureKind::Overload { .. } | FailureKind::ResourceExhausted) => {
+                Self::Says(Verdict::Overloaded)
+            }
+            Outcome::Failure(_) | Outcome::Ignored => Self::OwnFault,
         }
-        Outcome::Failure(_) | Outcome::Ignored => None,
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use breaker_core::{FailureKind, Outcome, Priority, Tick};
 
 use crate::desk::{Desk, Taken};
-use crate::home::{Home, verdict_of};
+use crate::home::{End, Home};
 use crate::limit::Verdict;
 use crate::pool;
 
@@ -60,24 +60,19 @@ impl Slot {
     /// Says how the call ended. The slot is held on: until the body of the answer has been sent, for
     /// example.
     pub fn answered(&mut self, outcome: Outcome) {
-        let verdict = verdict_of(outcome);
-        self.end(verdict);
+        self.end(End::of(outcome));
     }
 
     /// Gives the slot back as if the call had not been made: somebody further in refused it.
     pub fn give_back(mut self) {
-        self.forget();
+        self.end(End::NotMade);
     }
 
-    /// Has the call say nothing of the callee.
-    pub(crate) fn forget(&mut self) {
-        self.end(None);
-    }
-
-    fn end(&mut self, verdict: Option<Verdict>) {
+    fn end(&mut self, end: End) {
+        let priority = self.priority;
         let Some(timed) = &mut self.timed else { return };
-        if let (Some(started), Some(verdict)) = (timed.started.take(), verdict) {
-            timed.home.record(started, verdict);
+        if let Some(started) = timed.started.take() {
+            timed.home.record(started, priority, end);
         }
     }
 
@@ -114,7 +109,10 @@ impl Drop for Slot {
     #[inline]
     fn drop(&mut self) {
         if self.timed.is_some() {
-            quietly(|| self.end(Some(Verdict::Cancelled)));
+            quietly(|| self.end(End::Says(Verdict::Cancelled)));
+        }
+        if self.taken.bounded {
+            self.desk.unbind();
         }
         if self.desk.give_back(self.taken) {
             quietly(|| self.hand_over());
@@ -134,7 +132,7 @@ pub(crate) fn quietly(work: impl FnOnce()) {
 impl Slot {
     /// Looks at the queue, after the slot was given back.
     fn hand_over(&self) {
-        match self.desk.home(self.taken.bounded).upgrade() {
+        match self.desk.home().upgrade() {
             Some(home) => home.stir(),
             // Nobody waits at a queue that nobody has.
             None => {
