@@ -266,6 +266,10 @@ impl Desk {
                 return Some(false);
             }
             let next = seen + 1;
+            if planted("takes-unseen") {
+                word.fetch_add(1, Ordering::Acquire);
+                return Some(true);
+            }
             match word.compare_exchange_weak(seen, next, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return Some(true),
                 Err(now) => seen = now,
@@ -340,7 +344,8 @@ impl Desk {
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         let mut state = lock(&self.state);
         let done = work(&mut state);
-        if state.guarded && state.queue.len() == 0 && state.life == Life::Lives {
+        let waits = state.queue.len() > 0 || planted("mark-stays");
+        if state.guarded && !waits && state.life == Life::Lives {
             self.unguard(&mut state);
         }
         done
@@ -380,7 +385,8 @@ impl Desk {
     }
 
     fn is_free(&self, state: &mut State) -> bool {
-        let free = state.life == Life::Retired && self.running() == 0;
+        let unused = self.running() == 0 || planted("free-in-use");
+        let free = state.life == Life::Retired && unused;
         if free {
             state.life = Life::Pooled;
         }
@@ -559,7 +565,9 @@ impl State {
             self.drain.served = self.drain.served.saturating_add(1);
             let seat = &mut self.seats[id as usize];
             seat.verdict = verdict;
-            out.wakers.extend(seat.waker.take());
+            if !planted("wakes-nobody") {
+                out.wakers.extend(seat.waker.take());
+            }
             let (priority, waited) = (seat.priority, now.since(seat.since));
             let (running, depth) = (desk.running(), self.queue.len() as u32);
             self.counts.waited += 1;
@@ -740,7 +748,9 @@ impl State {
             self.throttling = config.throttle.as_ref().map(Throttling::new);
         }
         self.config = *config;
-        self.set_gate(desk);
+        if !planted("gate-stays") {
+            self.set_gate(desk);
+        }
         desk.share_out(self);
         let to = desk.slots();
         if from != to {

@@ -120,10 +120,11 @@ impl Home {
         out.wake();
         let refused = out.refused.take().map(EventKind::Refused);
         let events = std::mem::take(&mut out.events);
-        let told = events.iter().chain(&refused).fold(Ok(()), |told: Told, event| {
-            let next = self.tell(&name, now, event);
-            told.and(next)
-        });
+        let mut told = Ok(());
+        // All are told, also after a panic.
+        for event in events.iter().chain(&refused) {
+            told = told.and(self.tell(&name, now, event));
+        }
         (done, told)
     }
 

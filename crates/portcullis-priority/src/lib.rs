@@ -12,9 +12,13 @@ mod hold;
 mod home;
 mod layer;
 mod limit;
+#[cfg(all(test, loom))]
+mod models;
 mod planted;
 mod pool;
 mod queue;
+#[cfg(all(test, shuttle))]
+mod schedules;
 mod service;
 mod slot;
 mod slots;

@@ -7,11 +7,15 @@ impl Desk {
     /// Panics unless nobody runs, nobody waits, and nothing is left of those who did.
     pub(crate) fn assert_at_rest(&self) {
         assert_eq!(self.taken(), [0; Kind::COUNT], "a slot leaks");
-        let state = lock(&self.state);
-        assert_eq!(state.queue.len(), 0, "somebody waits still");
-        assert_eq!(state.seats.len(), state.free.len(), "a seat is kept");
-        assert_eq!(state.critical_out, 0, "a critical call counts still");
-        assert!(!state.guarded && !self.is_marked(), "a mark stays");
+        let (waiting, kept, critical, guarded) = {
+            let state = lock(&self.state);
+            let kept = state.seats.len() - state.free.len();
+            (state.queue.len(), kept, state.critical_out, state.guarded)
+        };
+        assert_eq!(waiting, 0, "somebody waits still");
+        assert_eq!(kept, 0, "a seat is kept");
+        assert_eq!(critical, 0, "a critical call counts still");
+        assert!(!guarded && !self.is_marked(), "a mark stays");
     }
 
     /// Whether any word says that somebody waits.
