@@ -16,6 +16,8 @@ mod limit;
 mod models;
 mod planted;
 mod pool;
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod proofs;
 mod queue;
 #[cfg(all(test, shuttle))]
 mod schedules;
