@@ -34,7 +34,7 @@ use crate::wait::Wait;
 /// ```
 #[derive(Clone)]
 pub struct PriorityQueue {
-    home: Arc<Home>,
+    pub(crate) home: Arc<Home>,
 }
 
 /// A call that asks for a slot, and what is known of it.

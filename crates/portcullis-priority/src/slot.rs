@@ -9,6 +9,7 @@ use breaker_core::{FailureKind, Outcome, Priority, Tick};
 use crate::desk::{Desk, Taken};
 use crate::home::{End, Home};
 use crate::limit::Verdict;
+use crate::planted::planted;
 use crate::pool;
 
 /// One of the slots of a queue, for as long as it is held.
@@ -111,11 +112,15 @@ impl Drop for Slot {
         if self.timed.is_some() {
             quietly(|| self.end(End::Says(Verdict::Cancelled)));
         }
-        if self.taken.bounded {
+        let late = planted("unbinds-late");
+        if self.taken.bounded && !late {
             self.desk.unbind();
         }
         if self.desk.give_back(self.taken) {
             quietly(|| self.hand_over());
+        }
+        if self.taken.bounded && late {
+            self.desk.unbind();
         }
         if let Some(timed) = &self.timed {
             quietly(|| timed.home.finished(self.priority));
