@@ -161,7 +161,7 @@ async fn a_forged_priority_is_cut_to_normal_and_a_trusted_peer_is_believed() {
 // S-PRIO-05
 #[tokio::test]
 async fn a_slot_is_held_while_the_body_is_sent() {
-    let (server, queue, mut bodies, _) = streaming(ONE).await;
+    let (server, queue, mut bodies, _) = streaming(&ONE).await;
     let mut client = begin(server, &mut bodies).await;
     assert_eq!(queue.snapshot().running, 1);
     assert_eq!(ask(server, "/stream", "normal").await.status(), 503);
@@ -176,7 +176,7 @@ async fn a_slot_is_held_while_the_body_is_sent() {
 // S-PRIO-05: whoever waits gets the slot of a client that has hung up.
 #[tokio::test]
 async fn a_client_that_hangs_up_while_the_body_is_sent_gives_the_slot_back() {
-    let (server, queue, mut bodies, queued) = streaming(ONE.capacity(1)).await;
+    let (server, queue, mut bodies, queued) = streaming(&ONE.capacity(1)).await;
     let client = begin(server, &mut bodies).await;
     let second = tokio::spawn(async move { loopback::get(server, "/stream").await });
     queued.one_more().await;
@@ -376,14 +376,14 @@ struct Reading {
 type Bodies = mpsc::UnboundedReceiver<mpsc::Sender<Bytes>>;
 
 /// A server whose answers go on for as long as their bodies are fed.
-async fn streaming(config: QueueConfig) -> (SocketAddr, PriorityQueue, Bodies, Queued) {
+async fn streaming(config: &QueueConfig) -> (SocketAddr, PriorityQueue, Bodies, Queued) {
     let (opened, bodies) = mpsc::unbounded_channel();
     let handler = get(move || {
         let (frames, body) = mpsc::channel(1);
         opened.send(frames).expect("somebody feeds it");
         ready(Body::new(Frames(body)))
     });
-    let layer = PriorityQueueLayer::with_clock(config, ManualClock::new());
+    let layer = PriorityQueueLayer::with_clock(*config, ManualClock::new());
     let (queue, queued) = (layer.handle(), Queued::default());
     queue.observe(queued.clone());
     let server = serve(Router::new().route("/stream", handler).layer(layer)).await;

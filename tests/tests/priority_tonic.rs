@@ -57,7 +57,7 @@ fn assert_is_refusal(status: &Status, priority: &str) {
 // S-PRIO-05: the answer of a stream is not there with its head.
 #[tokio::test]
 async fn a_server_stream_holds_its_slot_to_the_end() {
-    let (endpoint, queue, mut streams) = streaming(ONE).await;
+    let (endpoint, queue, mut streams) = streaming(&ONE).await;
     let mut client = GreeterClient::new(endpoint.connect_lazy());
     for hangs_up in [false, true] {
         let answer = client.say_hellos(HelloRequest::default()).await.expect("a head");
@@ -82,7 +82,7 @@ async fn a_server_stream_holds_its_slot_to_the_end() {
 // S-PRIO-05
 #[tokio::test]
 async fn a_stream_that_ends_lets_the_next_call_begin() {
-    let (endpoint, queue, mut streams) = streaming(ONE.capacity(1)).await;
+    let (endpoint, queue, mut streams) = streaming(&ONE.capacity(1)).await;
     let queued = Queued::default();
     queue.observe(queued.clone());
     let mut client = GreeterClient::new(endpoint.connect_lazy());
@@ -179,10 +179,10 @@ impl Greeter for Endless {
 }
 
 async fn streaming(
-    config: QueueConfig,
+    config: &QueueConfig,
 ) -> (Endpoint, PriorityQueue, mpsc::UnboundedReceiver<Feed>) {
     let (feeds, streams) = mpsc::unbounded_channel();
-    let layer = PriorityQueueLayer::with_clock(config, ManualClock::new());
+    let layer = PriorityQueueLayer::with_clock(*config, ManualClock::new());
     let queue = layer.handle();
     let (incoming, endpoint) = loopback().await;
     let server = Server::builder().layer(layer).add_service(GreeterServer::new(Endless(feeds)));
