@@ -1,9 +1,15 @@
 //! One way to make calls, many times over.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::hint::black_box;
+use std::pin::{Pin, pin};
 use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 
+use http::{Request, Response};
+use http_body::Body;
+use tokio::runtime::{Builder, Runtime};
 use tower_service::Service;
 
 use crate::service::{call, call_later};
@@ -76,6 +82,17 @@ impl Live {
     pub fn prepared_by(mut self, prepare: impl Fn() + Send + Sync + 'static) -> Self {
         self.prepare = Some(Box::new(prepare));
         self
+    }
+
+    /// The same, within a runtime of tokio: for those who set timers.
+    #[must_use]
+    pub fn within(self, runtime: Runtime) -> Self {
+        let Self { prepare, run } = self;
+        let run = Box::new(move |calls| {
+            let _entered = runtime.enter();
+            run(calls);
+        });
+        Self { prepare, run }
     }
 
     pub(crate) fn prepare(&self) {
@@ -161,6 +178,71 @@ where
             black_box(&P::call(black_box(&mut clone), black_box(false)));
         }
     })
+}
+
+/// Requests of HTTP, each built for its call and sent through a clone of the service, as axum does
+/// it; the body of the answer is read to its end.
+pub fn requested<S, B>(service: S) -> Live
+where
+    S: Service<Request<()>, Response = Response<B>> + Clone + Send + 'static,
+    B: Body,
+{
+    by_clones_of(service, |service, calls| {
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..calls {
+            let mut clone = black_box(&service).clone();
+            let ready = clone.poll_ready(&mut cx).is_ready();
+            let mut answer = pin!(clone.call(black_box(Request::new(()))));
+            let Poll::Ready(Ok(answer)) = answer.as_mut().poll(&mut cx) else {
+                panic!("it is {ready} that the service is ready, and it answers at once");
+            };
+            let mut body = pin!(answer.into_body());
+            while !body.is_end_stream() {
+                let Poll::Ready(Some(_)) = body.as_mut().poll_frame(&mut cx) else { break };
+            }
+        }
+    })
+}
+
+/// Calls that wait for the one before them, where there is one slot: what is counted is a call that
+/// waits, gets the slot from the call that ends, and runs. The service answers at the second poll,
+/// and is cloned for each call.
+pub fn handed_over<S>(service: S) -> Live
+where
+    S: Service<bool> + Clone + Send + 'static,
+{
+    async fn whole<S: Service<bool>>(mut service: S) -> bool {
+        poll_fn(|cx| service.poll_ready(cx)).await.is_ok() && service.call(false).await.is_ok()
+    }
+    by_clones_of(service, |service, calls| {
+        let begin = || Some(whole(black_box(&service).clone()));
+        let (mut runs, mut waits) = (pin!(begin()), pin!(None));
+        assert_eq!(polled(&mut runs), None, "it runs");
+        for _ in 0..calls {
+            waits.set(begin());
+            assert_eq!(polled(&mut waits), None, "it waits");
+            assert_eq!(polled(&mut runs), Some(true), "it has ended");
+            runs.set(None);
+            assert_eq!(polled(&mut waits), None, "it runs");
+            std::mem::swap(&mut runs, &mut waits);
+        }
+    })
+    .within(runtime())
+}
+
+/// A runtime for timers: nothing else runs in it.
+#[must_use]
+pub fn runtime() -> Runtime {
+    let built = Builder::new_current_thread().enable_time().build();
+    built.unwrap_or_else(|problem| panic!("{problem}"))
+}
+
+fn polled<F: Future>(future: &mut Pin<&mut Option<F>>) -> Option<F::Output> {
+    let mut cx = Context::from_waker(Waker::noop());
+    match future.as_mut().as_pin_mut()?.poll(&mut cx) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
 }
 
 fn by_clones_of<S>(service: S, run: impl Fn(S, u64) + Send + Sync + 'static) -> Live

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::case::{Case, Live, Once, UntilDone, reused};
-use crate::service::{Later, Nothing};
+use crate::case::{Case, Live, Once, UntilDone, requested, reused};
+use crate::service::{Later, Nothing, Web};
 
 pub(crate) const FLOOR: &str = "floor";
 pub(crate) const BARE: &str = "bare call";
@@ -19,6 +19,7 @@ pub fn floor() -> Vec<Case> {
     vec![
         Case::new(FLOOR, BARE, || reused::<Once, _>(Nothing)),
         Case::new(FLOOR, "bare call, answer at the second poll", || reused::<UntilDone, _>(Later)),
+        Case::new(FLOOR, "request built, its answer read", || requested(Web)),
         Case::new(FLOOR, "atomic load", || {
             let word = AtomicU64::new(0);
             repeated(move || word.load(Ordering::Acquire))

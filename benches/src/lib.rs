@@ -1,5 +1,5 @@
-//! What a call through a circuit or a limit costs, beside the floor: a bare call, an atomic addition, a
-//! clock read.
+//! What a call through a circuit, a limit or a queue costs, beside the floor: a bare call, an atomic
+//! addition, a clock read.
 //!
 //! A [`Case`] is one way to make calls. The program in [`program`] runs all cases in turn, round
 //! after round, so that they meet the same machine, and prints the table of what was aimed at and
@@ -13,6 +13,7 @@ mod json;
 mod limits;
 mod ours;
 pub mod program;
+mod queues;
 mod rounds;
 mod service;
 mod table;
@@ -20,7 +21,9 @@ mod targets;
 pub mod waits;
 pub mod weights;
 
-pub use case::{Case, Live, Once, Style, UntilDone, cloned, failing, reused};
+pub use case::{
+    Case, Live, Once, Style, UntilDone, cloned, failing, handed_over, requested, reused, runtime,
+};
 pub use floor::floor;
 pub use ours::ours;
-pub use service::{Failed, Later, Nothing, call, call_later, finish};
+pub use service::{Failed, Later, Nothing, Web, call, call_later, finish};

@@ -1,10 +1,13 @@
 //! Services that cost nothing, and a call that is polled by hand: no runtime in the figures.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::future::{Ready, ready};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
+use http::{Request, Response};
+use http_body_util::Full;
 use portcullis::{Reason, Rejected};
 use tower_service::Service;
 
@@ -16,6 +19,10 @@ pub struct Nothing;
 /// takes is a question at all.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Later;
+
+/// A service that is always ready and answers a request of HTTP at once, with a body of one frame.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Web;
 
 /// What the services fail with, if they are told to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -72,6 +79,20 @@ impl Service<bool> for Later {
     /// Fails if the request says so.
     fn call(&mut self, fail: bool) -> Self::Future {
         Second { polled: false, answer: answer(fail) }
+    }
+}
+
+impl Service<Request<()>> for Web {
+    type Response = Response<Full<&'static [u8]>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<()>) -> Self::Future {
+        ready(Ok(Response::new(Full::new(b"as ever"))))
     }
 }
 

@@ -65,6 +65,11 @@ const fn weight(path: &'static str, name: &'static str, limit: f64) -> Target {
     Target { bytes: Some((name, limit)), ..self::path(path, "", none, none) }
 }
 
+const fn queue(path: &'static str, case: &'static str) -> Target {
+    let (must, aim) = (Ratio::additions(2.5), Ratio::additions(1.8));
+    self::path(path, case, must, aim).reads(0.0).allocations(0.0)
+}
+
 impl Target {
     const fn instructions(mut self, most: f64) -> Self {
         self.instructions = Some(most);
@@ -83,7 +88,7 @@ impl Target {
 }
 
 /// All of them, in the order of the table.
-pub(crate) const TARGETS: [Target; 22] = [
+pub(crate) const TARGETS: [Target; 26] = [
     path(
         "closed, success, default configuration",
         "closed",
@@ -207,7 +212,11 @@ pub(crate) const TARGETS: [Target; 22] = [
     path("rate limit, adaptive", "limit, adaptive", Ratio::NONE, Ratio::NONE)
         .reads(1.0)
         .allocations(0.0),
+    queue("priority queue, uncontended", "queue").instructions(90.0),
+    queue("bulkhead, uncontended", "bulkhead"),
+    queue("priority queue, handle", "queue, handle"),
     weight("response future over the inner one", "response future", 40.0),
+    weight("response future of a queue over the inner one", "response future of a queue", 128.0),
     weight("one breaker, fresh", "breaker, fresh", 256.0),
     weight("one breaker, last 128 calls, fresh", "breaker, last 128 calls, fresh", 256.0),
     weight("the same, after 1,000 calls", "breaker, last 128 calls, after 1,000 calls", 256.0),

@@ -9,13 +9,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use portcullis::portcullis_breaker::ResponseFuture;
 use portcullis::{
-    CircuitBreaker, CircuitBreakerConfig, CircuitBreakerLayer, CircuitBreakers, Clock,
+    AsError, CircuitBreaker, CircuitBreakerConfig, CircuitBreakerLayer, CircuitBreakers, Clock,
     ErrorsAreFailures, FailureKind, ManualClock, Percent, Tick, Trip, Window,
 };
+use portcullis_priority::{self as queue, ByPriority, Priority, ToHead};
 
 use crate::case::Case;
 use crate::ours::{self, KEYS};
-use crate::service::Failed;
+use crate::service::{Failed, Nothing};
 
 /// Runs something and says how often it allocated, and how many bytes it left on the heap.
 pub type Measure = fn(&mut dyn FnMut()) -> (u64, i64);
@@ -48,6 +49,7 @@ pub fn print(others: &[Case], measure: Measure) {
         line("bytes", name, bytes);
     }
     line("bytes", "response future", future() as f64);
+    line("bytes", "response future of a queue", queued() as f64);
     let clock = CountingClock::default();
     for case in crate::ours(clock.clone()) {
         let before = clock.reads();
@@ -77,6 +79,14 @@ fn counted(case: &Case, clock: &CountingClock, measure: Measure) -> (String, u64
 fn future() -> usize {
     type Inner = Ready<Result<(), Failed>>;
     size_of::<ResponseFuture<Inner, ErrorsAreFailures, (), Failed>>() - size_of::<Inner>()
+}
+
+/// While it waits, it holds the service and the request, which here have no size.
+fn queued() -> usize {
+    type Says = fn(&bool) -> Option<Priority>;
+    type Future =
+        queue::ResponseFuture<Nothing, ErrorsAreFailures, AsError, ByPriority<Says>, ToHead, bool>;
+    size_of::<Future>() - size_of::<Ready<Result<(), Failed>>>()
 }
 
 /// The bytes of one breaker, from a thousand of them.

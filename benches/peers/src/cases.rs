@@ -15,6 +15,7 @@ use recloser::{AsyncRecloser, Recloser};
 use tower_layer::Layer as _;
 use tower_service::Service;
 
+use crate::bulkheads::bulkheads;
 use crate::limits::limits;
 use crate::tower_resilience::{last_100, layer, within_ten_seconds};
 
@@ -29,6 +30,7 @@ pub fn peers() -> Vec<Case> {
     cases.extend(recloser());
     cases.extend(circuitbreaker_rs());
     cases.extend(limits());
+    cases.extend(bulkheads());
     cases
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Versions are pinned: what is said of a crate is said of the version that was run.
 
+mod bulkheads;
 mod cases;
 mod limits;
 pub mod tower_resilience;

@@ -16,7 +16,7 @@ use ::governor::{Quota, RateLimiter};
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use http::{Request, Response};
-use portcullis_benches::{Case, Live, Nothing, Once, call, cloned, reused};
+use portcullis_benches::{Case, Live, Nothing, Once, call, cloned, reused, runtime};
 use tower_governor::GovernorLayer;
 use tower_governor::governor::GovernorConfigBuilder;
 use tower_governor::key_extractor::GlobalKeyExtractor;
@@ -198,8 +198,7 @@ fn tower() -> Vec<Case> {
     // It cannot be cloned, so nobody shares it.
     let limited = || {
         // Its timer wants a runtime when it is made, though it is used only to hold calls back.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-        let runtime = runtime.unwrap_or_else(|problem| panic!("{problem}"));
+        let runtime = runtime();
         let service = {
             let _entered = runtime.enter();
             ::tower::ServiceBuilder::new().rate_limit(PLENTY as u64, DAY).service(Nothing)

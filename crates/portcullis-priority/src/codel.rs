@@ -143,8 +143,8 @@ mod tests {
 
     #[test]
     fn one_short_wait_in_an_interval_is_enough() {
-        let calls = [(0, 50), (1, 50), (50, 5), (102, 90), (103, 90)];
-        assert_eq!(dropped(&mut CodelState::new(), calls), [false; 5]);
+        let calls = [(0, 50), (1, 50), (50, 5), (60, 9), (102, 90), (103, 90)];
+        assert_eq!(dropped(&mut CodelState::new(), calls), [false; 6]);
     }
 
     #[test]

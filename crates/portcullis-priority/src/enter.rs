@@ -20,6 +20,10 @@ use crate::handle::Call;
             one that tells users apart to `.fair_by_fn(..)`"
 )]
 pub trait Enter<Req> {
+    /// Whether it tells calls apart by their priority. Where it does not, the calls that a call
+    /// makes keep the priority of whatever it is part of.
+    const WEIGHS: bool = true;
+
     /// What is known of the request.
     fn call(&self, request: &Req) -> Call;
 
@@ -34,20 +38,24 @@ pub trait Enter<Req> {
 pub struct Equal;
 
 impl<Req> Enter<Req> for Equal {
+    const WEIGHS: bool = false;
+
     #[inline]
     fn call(&self, _: &Req) -> Call {
         Call::new(Priority::NORMAL)
     }
 }
 
-/// Requests are as important as `P` says; those of which it knows nothing are normal.
+/// Requests are as important as `P` says. Those of which it knows nothing are as important as the
+/// call that makes them ([`Priority::current`]), or else normal.
 #[derive(Clone, Copy)]
 pub struct ByPriority<P>(pub(crate) P);
 
 impl<Req, P: Prioritize<Req>> Enter<Req> for ByPriority<P> {
     #[inline]
     fn call(&self, request: &Req) -> Call {
-        Call::new(self.0.priority(request).unwrap_or_default())
+        let priority = self.0.priority(request).or_else(Priority::current);
+        Call::new(priority.unwrap_or_default())
     }
 
     #[inline]
@@ -69,6 +77,8 @@ where
     F: Key<Req>,
     F::Key: Hash,
 {
+    const WEIGHS: bool = E::WEIGHS;
+
     fn call(&self, request: &Req) -> Call {
         let call = self.enter.call(request);
         match self.user.key(request) {
@@ -94,6 +104,8 @@ where
     E: Enter<Req>,
     F: Fn(&Req) -> Option<Duration>,
 {
+    const WEIGHS: bool = E::WEIGHS;
+
     fn call(&self, request: &Req) -> Call {
         let call = self.enter.call(request);
         match (self.remaining)(request) {

@@ -143,7 +143,7 @@ impl PriorityQueue {
     #[cold]
     pub(crate) fn ask(&self, call: &Call, may_wait: bool) -> Wait {
         let entered: Entered = self.home.enter(&call.asking(may_wait));
-        Wait::new(&self.home, call, entered)
+        Wait::new(&self.home, call, &entered)
     }
 
     /// Runs a future when it gets a slot; an `Err` is a failure. While it is polled,

@@ -38,7 +38,9 @@ pub use future::ResponseFuture;
 pub use handle::{Call, PriorityQueue};
 pub use hold::{Hold, ToEndOfBody, ToHead};
 pub use layer::{OutcomeFn, PriorityQueueLayer};
-pub use limit::{Limit, LimitAlgorithm, Sample, Verdict};
+pub use limit::{
+    Aimd, DeadlineAimd, Gradient2, Limit, LimitAlgorithm, Sample, ServiceTime, Vegas, Verdict,
+};
 pub use portcullis_http::{self, BoxError, BoxErrors};
 pub use service::PriorityQueueService;
 pub use slot::Slot;

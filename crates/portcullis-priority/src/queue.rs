@@ -7,6 +7,8 @@ mod naive;
 #[cfg(test)]
 mod tests;
 mod turns;
+#[cfg(test)]
+mod walk;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -48,7 +50,7 @@ pub(crate) struct Queue {
     /// By number.
     waiting: Vec<Option<Waiting>>,
     len: usize,
-    /// By the class that they came with.
+    /// By the class that they came with, or were raised to.
     lanes: [Lanes; 5],
     crowds: [Crowd; 5],
     due: BTreeSet<Spot>,
@@ -64,7 +66,6 @@ pub(crate) struct Queue {
 /// A call that waits.
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
-    came: Priority,
     /// What it competes as, ageing apart: what it came with, or was raised to.
     base: Priority,
     cohort: u8,
@@ -101,7 +102,7 @@ impl Queue {
         self.len
     }
 
-    /// How many of this class wait, by the priority that they came with.
+    /// How many of this class wait: that with which they came, or to which they were raised.
     pub(crate) fn depth(&self, class: Class) -> u32 {
         self.crowds[class.index()].len()
     }
@@ -290,6 +291,9 @@ impl Queue {
         self.due.remove(&gone.due(id));
         if self.len == 0 {
             self.since = None;
+            // The shell begins with the first number again: a burst leaves no more than this.
+            self.waiting.clear();
+            self.waiting.shrink_to(64);
         }
         Some(gone)
     }
@@ -297,13 +301,15 @@ impl Queue {
     /// Changes what a call competes as, and lets it stand where it belongs then.
     fn shift(&mut self, id: u32, change: impl FnOnce(&mut Waiting)) {
         let Some(Some(waiting)) = self.waiting.get_mut(id as usize) else { return };
-        let before = waiting.place();
+        let before = *waiting;
         change(waiting);
-        let waiting = *waiting;
-        if waiting.place() != before {
-            let lanes = &mut self.lanes[waiting.class().index()];
-            lanes.remove(before, waiting.cohort, waiting.spot(id));
-            lanes.insert(waiting.place(), waiting.cohort, waiting.spot(id));
+        let after = *waiting;
+        if after.place() != before.place() {
+            let (from, to) = (before.class().index(), after.class().index());
+            self.lanes[from].remove(before.place(), before.cohort, before.spot(id));
+            self.lanes[to].insert(after.place(), after.cohort, after.spot(id));
+            self.crowds[from].remove(before.cohort, before.arrival, id);
+            self.crowds[to].insert(after.cohort, after.arrival, id);
         }
     }
 }
@@ -316,7 +322,6 @@ impl Waiting {
         let deadline = enough.min(latest);
         let half = now.after(wait.saturating_add(Duration::from_nanos(1)) / 2);
         Self {
-            came: priority,
             base: priority,
             cohort,
             arrival,
@@ -328,9 +333,9 @@ impl Waiting {
         }
     }
 
-    /// The class that it came with.
+    /// The class that it came with, or was raised to.
     const fn class(&self) -> Class {
-        self.came.class()
+        self.base.class()
     }
 
     /// Ageing moves it up by a class, and not above high; it takes no other slots by that.
@@ -338,7 +343,7 @@ impl Waiting {
         let base = self.base.level();
         let high = Priority::HIGH.level();
         let level = if self.aged && base < high { high.min(base + 25) } else { base };
-        Place { level, class: self.base.class() }
+        Place { level, class: self.class() }
     }
 
     /// Its place by deadline.

@@ -16,7 +16,7 @@ pub struct Snapshot {
     pub running: u32,
     /// How many run in slots that are reserved for a class, from bulk to critical.
     pub reserved_running: [u32; 5],
-    /// How many wait, by the class that they came with, from bulk to critical.
+    /// How many wait, by the class that they came with or were raised to, from bulk to critical.
     pub waiting: [u32; 5],
     /// The least priority that is admitted.
     pub min_priority: Priority,

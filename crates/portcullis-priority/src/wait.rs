@@ -41,9 +41,9 @@ impl Wait {
         Self(Step::Decided(decision))
     }
 
-    pub(crate) fn new(home: &Arc<Home>, call: &Call, entered: Entered) -> Self {
+    pub(crate) fn new(home: &Arc<Home>, call: &Call, entered: &Entered) -> Self {
         let priority = call.priority;
-        Self(match entered {
+        Self(match *entered {
             Entered::Takes(taken) => {
                 Step::Decided(Ok(slot(home, Slot::new(home.desk, taken, priority), None)))
             }

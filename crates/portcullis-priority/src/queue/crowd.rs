@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::Displace;
 
-/// Those who came with one class: who of them gives way, if one has to.
+/// Those of one class: who of them gives way, if one has to.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Crowd {
     len: u32,
@@ -35,10 +35,11 @@ impl Crowd {
         self.len
     }
 
-    /// Whether this cohort holds fewer than half as many places as the largest one does.
+    /// Whether this cohort holds fewer than half as many places as the largest one does. One that
+    /// holds a single place is never too large: or newcomers would take it from each other in turns.
     pub(super) fn is_outnumbered(&self, cohort: u8) -> bool {
         let own = self.cohorts.get(&cohort).map_or(0, BTreeSet::len);
-        self.cohorts.values().any(|arrivals| own * 2 < arrivals.len())
+        self.cohorts.values().any(|arrivals| own * 2 < arrivals.len() && arrivals.len() > 1)
     }
 
     /// One of the cohort that holds most places: who of them gives way.

@@ -1,28 +1,26 @@
-//! The queue as a list that is searched from end to end, to hold [`Queue`] against.
+//! The queue as a list that is searched from end to end, to hold [`Queue`](super::Queue) against.
 
 use std::cmp::Reverse;
 
-use proptest::prelude::*;
-
-use super::{Class, Discipline, Displace, Duration, Entry, Left, Priority, Queue, Reason, Tick};
+use super::{Class, Discipline, Displace, Duration, Entry, Left, Priority, Reason, Tick};
 use crate::codel::Codel;
 use crate::config::QueueConfig;
 
 #[derive(Clone, Copy)]
-struct One {
-    id: u32,
+pub(super) struct One {
+    pub(super) id: u32,
     number: u64,
     entry: Entry,
     base: Priority,
     entered: Tick,
     wait: Duration,
-    /// Up to when it was looked whether it had waited for half.
+    /// Whether it was looked at when it had waited for half.
     looked: bool,
     aged: bool,
 }
 
-/// Among whom cohorts take turns: class it came with, level, class whose slots it takes.
-type Group = (Class, u8, Class);
+/// Among whom cohorts take turns: those of one level and class.
+type Group = (u8, Class);
 
 impl One {
     fn level(&self) -> u8 {
@@ -32,12 +30,12 @@ impl One {
         }
     }
 
-    fn came(&self) -> Class {
-        self.entry.priority.class()
+    fn class(&self) -> Class {
+        self.base.class()
     }
 
     fn group(&self) -> Group {
-        (self.came(), self.level(), self.base.class())
+        (self.level(), self.class())
     }
 
     fn deadline(&self) -> Tick {
@@ -60,8 +58,8 @@ impl One {
 }
 
 #[derive(Default)]
-struct Naive {
-    all: Vec<One>,
+pub(super) struct Naive {
+    pub(super) all: Vec<One>,
     /// Who has somebody in which group, those first whose turn is sooner.
     turns: Vec<(Group, u8)>,
     /// For each lowest class that fits, how far its round has got.
@@ -74,7 +72,7 @@ struct Naive {
 }
 
 impl Naive {
-    fn join(
+    pub(super) fn join(
         &mut self,
         config: &QueueConfig,
         now: Tick,
@@ -114,20 +112,20 @@ impl Naive {
 
     fn victim(&self, config: &QueueConfig, arrival: Entry) -> Option<u32> {
         let class = arrival.priority.class();
-        let lowest = self.all.iter().map(One::came).min()?;
+        let lowest = self.all.iter().map(One::class).min()?;
         let held = |class: Class, cohort: u8| {
-            self.all.iter().filter(|one| one.came() == class && one.entry.cohort == cohort).count()
+            self.all.iter().filter(|one| one.class() == class && one.entry.cohort == cohort).count()
         };
         if lowest >= class {
             let largest = (0..=255).map(|cohort| held(class, cohort)).max()?;
-            let small = held(class, arrival.cohort) * 2 < largest;
+            let small = largest > 1 && held(class, arrival.cohort) * 2 < largest;
             let renewed = config.displace == Displace::Oldest && self.stands(config);
             if !small && !renewed {
                 return None;
             }
         }
         let class = lowest.min(class);
-        let mates = self.all.iter().filter(|one| one.came() == class);
+        let mates = self.all.iter().filter(|one| one.class() == class);
         let size = |one: &One| held(class, one.entry.cohort);
         match config.displace {
             Displace::Oldest => mates.max_by_key(|one| (size(one), Reverse(one.number))),
@@ -136,14 +134,14 @@ impl Naive {
         .map(|one| one.id)
     }
 
-    fn leave(&mut self, id: u32) -> bool {
+    pub(super) fn leave(&mut self, id: u32) -> bool {
         let before = self.all.len();
         self.all.retain(|one| one.id != id);
         self.tidy();
         self.all.len() < before
     }
 
-    fn raise(&mut self, now: Tick, id: u32, to: Priority) {
+    pub(super) fn raise(&mut self, now: Tick, id: u32, to: Priority) {
         self.now = self.now.max(now);
         for one in self.all.iter_mut().filter(|one| one.id == id) {
             one.base = one.base.max(to);
@@ -151,7 +149,7 @@ impl Naive {
         self.tidy();
     }
 
-    fn settle(&mut self, config: &QueueConfig, now: Tick, out: &mut Vec<Left>) {
+    pub(super) fn settle(&mut self, config: &QueueConfig, now: Tick, out: &mut Vec<Left>) {
         self.now = self.now.max(now);
         let now = self.now;
         while let Some(first) = self.all.iter().map(One::due).min().filter(|due| due.0 <= now) {
@@ -170,7 +168,7 @@ impl Naive {
         }
     }
 
-    fn next(
+    pub(super) fn next(
         &mut self,
         config: &QueueConfig,
         now: Tick,
@@ -184,7 +182,7 @@ impl Naive {
                 self.all.iter().filter(|one| fits(one.base.class())).copied().collect();
             if config.discipline == Discipline::Weighted {
                 let class = self.round(&able, &fits)?;
-                able.retain(|one| one.came() == class);
+                able.retain(|one| one.class() == class);
             }
             // In each group it is the turn of one cohort.
             able.retain(|one| {
@@ -212,7 +210,7 @@ impl Naive {
         round.push(Class::Bulk);
         for step in 0..31 {
             let at = (self.rounds[lowest] + step) % 31;
-            if able.iter().any(|one| one.came() == round[at]) {
+            if able.iter().any(|one| one.class() == round[at]) {
                 self.rounds[lowest] = at + 1;
                 return Some(round[at]);
             }
@@ -233,7 +231,7 @@ impl Naive {
         *slow && delay > config.target + config.target
     }
 
-    fn shed_below(&mut self, least: Priority, out: &mut Vec<Left>) {
+    pub(super) fn shed_below(&mut self, least: Priority, out: &mut Vec<Left>) {
         let mut ids: Vec<u32> =
             self.all.iter().filter(|one| one.base < least).map(|one| one.id).collect();
         ids.sort_unstable();
@@ -243,12 +241,12 @@ impl Naive {
         }
     }
 
-    fn outranks(&self, priority: Priority) -> bool {
+    pub(super) fn outranks(&self, priority: Priority) -> bool {
         self.all.iter().any(|one| one.level() >= priority.level())
     }
 
-    fn depth(&self, class: Class) -> u32 {
-        self.all.iter().filter(|one| one.came() == class).count() as u32
+    pub(super) fn depth(&self, class: Class) -> u32 {
+        self.all.iter().filter(|one| one.class() == class).count() as u32
     }
 
     fn stands(&self, config: &QueueConfig) -> bool {
@@ -270,134 +268,6 @@ impl Naive {
         }
         if all.is_empty() {
             self.since = None;
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Step {
-    Join {
-        level: u8,
-        cohort: u8,
-        left: Option<u64>,
-    },
-    Leave(prop::sample::Index),
-    Raise(prop::sample::Index, u8),
-    Settle,
-    /// With a bit for each class that fits.
-    Next(u8),
-    Shed(u8),
-    Pass(u64),
-    StepBack(u64),
-    /// All goes on under the other configuration.
-    Reconfigure,
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let level = || prop::sample::select(vec![0, 0, 10, 25, 25, 49, 50, 50, 60, 75, 80, 100]);
-    let index = any::<prop::sample::Index>;
-    let join = (level(), 0..4_u8, prop::option::weighted(0.3, 0..60_u64))
-        .prop_map(|(level, cohort, left)| Step::Join { level, cohort, left });
-    let fits = prop_oneof![
-        3 => Just(0b11111),
-        2 => prop::sample::select(vec![0b11110, 0b11100, 0b11000, 0b10000]),
-        1 => 0..32_u8,
-    ];
-    let step = prop_oneof![
-        12 => join,
-        2 => index().prop_map(Step::Leave),
-        2 => (index(), level()).prop_map(|(index, level)| Step::Raise(index, level)),
-        2 => Just(Step::Settle),
-        8 => fits.prop_map(Step::Next),
-        1 => level().prop_map(Step::Shed),
-        6 => (0..30_u64).prop_map(Step::Pass),
-        1 => (0..100_u64).prop_map(Step::StepBack),
-        1 => Just(Step::Reconfigure),
-    ];
-    prop::collection::vec(step, 1..150)
-}
-
-fn configs() -> impl Strategy<Value = QueueConfig> {
-    let wait = prop_oneof![1 => 0..2_u64, 6 => 2..120_u64, 1 => Just(600_000)];
-    let rules = (any::<[bool; 3]>(), prop::option::of(0..40_u64), prop::option::of(1..30_u64));
-    (0..10_u32, prop::array::uniform6(wait), rules).prop_map(|(capacity, waits, rules)| {
-        let ([newest, weighted, ageing], standing, codel) = rules;
-        let mut config = QueueConfig::new().capacity(capacity).ageing(ageing);
-        for (class, wait) in Class::ALL.into_iter().zip(waits) {
-            config = config.max_wait(class, Duration::from_millis(wait));
-        }
-        config = config.custom_wait(Duration::from_millis(waits[5]));
-        config.displace = if newest { Displace::Newest } else { Displace::Oldest };
-        config.discipline = if weighted { Discipline::Weighted } else { Discipline::Strict };
-        config.newest_first_after = standing.map(Duration::from_millis);
-        let millis = Duration::from_millis;
-        config.codel = codel.map(|codel| Codel::new().target(millis(codel)).interval(millis(20)));
-        config
-    })
-}
-
-proptest! {
-    #[test]
-    fn it_does_what_a_list_that_is_searched_does(
-        configs in (configs(), configs()),
-        steps in steps(),
-        begin in prop_oneof![4 => Just(0), 1 => Just(u64::MAX - 400_000_000)],
-    ) {
-        let (mut config, mut other) = configs;
-        let (mut queue, mut naive) = (Queue::new(), Naive::default());
-        let mut now = Tick::from_nanos(begin);
-        for step in steps {
-            let (mut left, mut expected) = (Vec::new(), Vec::new());
-            let ids: Vec<u32> = naive.all.iter().map(|one| one.id).collect();
-            // One in twenty is not there, or not any more.
-            let pick = |index: prop::sample::Index| match index.index(20) {
-                0 => 90,
-                _ if ids.is_empty() => 0,
-                _ => ids[index.index(ids.len())],
-            };
-            match step {
-                Step::Join { level, cohort, left: rest } => {
-                    let id = (0..).find(|id| !ids.contains(id)).unwrap();
-                    let latest = rest.map_or(Tick::MAX, |ms| now.after(Duration::from_millis(ms)));
-                    let entry = Entry { priority: Priority::new(level), cohort, latest };
-                    let said = queue.join(&config, now, id, entry, &mut left);
-                    prop_assert_eq!(said, naive.join(&config, now, id, entry, &mut expected));
-                }
-                Step::Leave(index) => {
-                    prop_assert_eq!(queue.leave(pick(index)), naive.leave(pick(index)));
-                }
-                Step::Raise(index, level) => {
-                    queue.raise(&config, now, pick(index), Priority::new(level));
-                    naive.raise(now, pick(index), Priority::new(level));
-                }
-                Step::Settle => {
-                    queue.settle(&config, now, &mut left);
-                    naive.settle(&config, now, &mut expected);
-                }
-                Step::Next(bits) => {
-                    let fits = |class: Class| bits >> class.index() & 1 == 1;
-                    let said = queue.next(&config, now, fits, &mut left);
-                    prop_assert_eq!(said, naive.next(&config, now, fits, &mut expected));
-                }
-                Step::Shed(level) => {
-                    queue.shed_below(Priority::new(level), &mut left);
-                    naive.shed_below(Priority::new(level), &mut expected);
-                }
-                Step::Pass(ms) => now = now.after(Duration::from_millis(ms)),
-                Step::StepBack(ms) => {
-                    now = Tick::from_nanos(now.as_nanos().saturating_sub(ms * 1_000_000));
-                }
-                Step::Reconfigure => std::mem::swap(&mut config, &mut other),
-            }
-            prop_assert_eq!(left, expected);
-            prop_assert_eq!(queue.len(), naive.all.len());
-            for class in Class::ALL {
-                prop_assert_eq!(queue.depth(class), naive.depth(class));
-            }
-            for level in [0, 25, 35, 50, 74, 75, 76, 100].map(Priority::new) {
-                prop_assert_eq!(queue.outranks(level), naive.outranks(level));
-            }
-            queue.audit();
         }
     }
 }
