@@ -4,6 +4,8 @@
 //! that wait are polled by hand, since the timers of the runtime are none of the checker's. At its
 //! end nobody runs, nobody waits, and nothing is left of those who did.
 
+#![allow(clippy::large_types_passed_by_value, reason = "a configuration goes by value everywhere")]
+
 pub(crate) mod atomics;
 mod changes;
 mod handing;

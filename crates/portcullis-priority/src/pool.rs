@@ -49,6 +49,7 @@ pub(crate) mod modelled {
     }
 
     pub(crate) fn desk(config: &QueueConfig) -> &'static Desk {
+        check();
         let used = POOL.with_borrow_mut(Vec::pop);
         used.unwrap_or_else(|| Box::leak(Box::new(Desk::new(config))))
     }
