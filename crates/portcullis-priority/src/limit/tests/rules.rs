@@ -176,7 +176,7 @@ proptest! {
             ServiceTime::new().window(window).probe_after(3).into_limit(),
         ];
         for limit in all().into_iter().chain(small) {
-            let mut it = limit_min(min).max(max).begin();
+            let mut it = limit.min(min).max(max).begin();
             for sample in &samples {
                 it.sample(sample);
                 prop_assert!((min..=max).contains(&it.limit()), "{limit:?}: {}", it.limit());
