@@ -306,3 +306,10 @@ fn what_is_wrong_with_limits_codel_and_throttle_is_named() {
     let alone = [("limit", text("vegas")), ("shared", int(0)), ("reserved_bulk", int(1))];
     assert_eq!(wrong_paths(&alone), ["shared"]);
 }
+
+/// One whose quarter, in nanoseconds, would not fit into 64 bits.
+#[test]
+#[should_panic(expected = "a timeout is at most 2,400 s")]
+fn a_timeout_of_a_thousand_years_is_refused() {
+    let _ = QueueConfig::adaptive(Duration::from_secs(73_786_976_295));
+}
