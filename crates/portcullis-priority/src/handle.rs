@@ -34,7 +34,7 @@ use crate::wait::Wait;
 /// ```
 #[derive(Clone)]
 pub struct PriorityQueue {
-    home: Arc<Home>,
+    pub(crate) home: Arc<Home>,
 }
 
 /// A call that asks for a slot, and what is known of it.
@@ -140,7 +140,7 @@ impl PriorityQueue {
     #[cold]
     pub(crate) fn ask(&self, call: &Call, may_wait: bool) -> Wait {
         let entered: Entered = self.home.enter(&call.asking(may_wait));
-        Wait::new(&self.home, call, entered)
+        Wait::new(&self.home, call, &entered)
     }
 
     /// Runs a future when it gets a slot; an `Err` is a failure. While it is polled,

@@ -9,6 +9,7 @@ use breaker_core::{FailureKind, Outcome, Priority, Tick};
 use crate::desk::{Desk, Taken};
 use crate::home::{End, Home};
 use crate::limit::Verdict;
+use crate::planted::planted;
 use crate::pool;
 
 /// One of the slots of a queue, for as long as it is held.
@@ -166,11 +167,15 @@ fn give_more_back(
     if let (Some(timed), Some(end)) = (&timed, end) {
         quietly(|| timed.end(priority, end));
     }
-    if taken.bounded {
+    let late = planted("unbinds-late");
+    if taken.bounded && !late {
         desk.unbind();
     }
     if desk.give_back(taken) {
         hand_over(desk);
+    }
+    if taken.bounded && late {
+        desk.unbind();
     }
     if let Some(timed) = timed {
         quietly(move || timed.home.finished(priority));
