@@ -237,16 +237,27 @@ impl Desk {
     }
 
     /// Takes a slot where that needs no look at anything else.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take_at_once(&self, gate: Gate, priority: Priority) -> Option<Taken> {
         if !gate.lets(priority) {
             return None;
         }
-        for kind in order(priority.class()) {
-            match self.try_take(*kind, false) {
-                Some(true) => return Some(Taken { kind: *kind, bounded: false }),
-                Some(false) => {}
-                None => return None,
+        let class = priority.class();
+        // Where these two have no room, a call that takes a slot of another class is not in a hurry.
+        for kind in [Kind::reserved(class), Kind::Shared] {
+            if self.try_take(kind, false)? {
+                return Some(Taken { kind, bounded: false });
+            }
+        }
+        self.take_lower(class)
+    }
+
+    /// Takes a slot that is reserved for a lower class.
+    #[cold]
+    fn take_lower(&self, class: Class) -> Option<Taken> {
+        for &kind in &order(class)[2..] {
+            if self.try_take(kind, false)? {
+                return Some(Taken { kind, bounded: false });
             }
         }
         None

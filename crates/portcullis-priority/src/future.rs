@@ -43,8 +43,7 @@ pin_project! {
         Goes {
             #[pin]
             inner: F,
-            slot: Option<Slot>,
-            note: Option<N>,
+            held: Option<(Slot, N)>,
         },
     }
 }
@@ -111,11 +110,11 @@ where
     where
         H: Hold<Req, S::Response, Note = N>,
     {
-        let note = Some(hold.note(&request));
+        let note = hold.note(&request);
         let priority = slot.priority();
         enter.mark(&mut request, priority);
         let inner = slot.watch(|| scoped::<E, Req, _>(priority, || service.call(request)));
-        Self::Goes { inner, slot: Some(slot), note }
+        Self::Goes { inner, held: Some((slot, note)) }
     }
 }
 
@@ -150,17 +149,22 @@ where
                 Some(answer) => Poll::Ready(answer.map(|answer| this.hold.alone(answer))),
                 None => panic!("a `ResponseFuture` was polled after it had ended"),
             },
-            CourseProj::Goes { inner, slot, note } => {
-                let Some(held) = slot else {
+            CourseProj::Goes { inner, held } => {
+                let Some((slot, _)) = held else {
                     panic!("a `ResponseFuture` was polled after it had ended");
                 };
-                let priority = held.priority();
+                let priority = slot.priority();
                 let part = || scoped::<E, Req, _>(priority, || inner.poll(cx));
-                let result = ready!(held.watch(part));
-                let (Some(slot), Some(note)) = (slot.take(), note.take()) else {
-                    return Poll::Pending;
-                };
-                Poll::Ready(end(slot, note, this.classify, this.hold, result))
+                let result = ready!(slot.watch(part));
+                let made = said(slot, this.classify, &result);
+                let Some((slot, note)) = held.take() else { return Poll::Pending };
+                Poll::Ready(match result {
+                    Ok(response) if made => Ok(this.hold.answered(note, response, slot)),
+                    result => {
+                        slot.release();
+                        result.map(|response| this.hold.alone(response))
+                    }
+                })
             }
             CourseProj::Waits { .. } => Poll::Pending,
         }
@@ -173,29 +177,22 @@ fn scoped<E: Enter<Req>, Req, T>(priority: Priority, part: impl FnOnce() -> T) -
     if E::WEIGHS { priority.scope(part) } else { part() }
 }
 
-/// Says how the call ended, and passes the answer on with its slot.
+/// Tells the slot how the call ended; whether it was made: a refusal of a layer further in says that
+/// it was not.
 #[inline]
-fn end<Req, Res, Err, C, H>(
-    mut slot: Slot,
-    note: H::Note,
-    classify: &C,
-    hold: &H,
-    result: Result<Res, Err>,
-) -> Result<H::Response, Err>
+fn said<Res, Err, C>(slot: &mut Slot, classify: &C, result: &Result<Res, Err>) -> bool
 where
     C: Classify<Res, Err>,
-    H: Hold<Req, Res>,
 {
-    // A refusal of a layer further in: the call was not made.
     if slot.watch(|| classify.is_refusal(result.as_ref())) {
-        slot.give_back();
-        return result.map(|response| hold.alone(response));
+        slot.not_made();
+        return false;
     }
     if slot.wants_outcome() {
         let outcome = slot.watch(|| classify.classify(result.as_ref()));
         slot.answered(outcome);
     }
-    result.map(|response| hold.answered(note, response, slot))
+    true
 }
 
 impl<S, C, R, E, H, Req> fmt::Debug for ResponseFuture<S, C, R, E, H, Req>

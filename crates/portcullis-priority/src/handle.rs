@@ -129,15 +129,12 @@ impl PriorityQueue {
     }
 
     /// Takes a slot where one is free and nothing else is to be looked at.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn acquire_at_once(&self, priority: Priority) -> Option<Slot> {
         let desk = self.home.desk;
         let gate = desk.gate();
         let slot = Slot::new(desk, desk.take_at_once(gate, priority)?, priority);
-        if gate.is_timed() {
-            return Some(slot.timed(self.home.clone(), self.home.now()));
-        }
-        Some(slot)
+        Some(if gate.is_timed() { slot.timed(&self.home, None) } else { slot })
     }
 
     #[cold]

@@ -87,12 +87,7 @@ impl Wait {
 
 /// A slot with what is kept of its call.
 fn slot(home: &Arc<Home>, slot: Slot, started: Option<Tick>) -> Slot {
-    if home.desk.gate().is_timed() {
-        let started = started.unwrap_or_else(|| home.now());
-        slot.timed(home.clone(), started)
-    } else {
-        slot
-    }
+    if home.desk.gate().is_timed() { slot.timed(home, started) } else { slot }
 }
 
 impl Future for Wait {
