@@ -4,11 +4,13 @@
 //! fact that is wrong is named in `DISPUTED.md`, not worked around.
 
 mod accrual;
+mod adaptive;
 mod answer;
 mod bucket;
 mod case;
 mod circuit;
 mod circuits;
+mod codel;
 mod component;
 mod config;
 mod decide;
@@ -20,7 +22,10 @@ mod limits;
 mod outcome;
 mod quota;
 mod recovery;
+mod slot_plan;
+mod slots;
 mod suite;
+mod throttle;
 mod verdict;
 mod window;
 

@@ -41,6 +41,13 @@ fn a_minimum_above_the_window_is_refused_and_both_are_named() {
     assert!(why.contains("min_calls") && why.contains("window"), "{why}");
 }
 
+#[test]
+fn a_bulkhead_without_a_slot_is_refused() {
+    let mut case = copied("BH-002");
+    case["scope"] = "universal".into();
+    assert_fails(&case, "slots in 1..=1000000");
+}
+
 // ===== the runner =====
 
 #[test]
@@ -127,6 +134,47 @@ fn a_limit_that_cannot_be_understood_fails_and_says_why() {
 }
 
 #[test]
+fn slots_and_limits_that_cannot_be_understood_fail_and_say_why() {
+    let broken = [
+        ("/config/max_concurrent", json!(null), "`max_concurrent`"),
+        ("/config/max_wait_ms", json!(600_001), "10 minutes"),
+        ("/config/bypass", json!("x"), "bypass"),
+        ("/steps/0", json!({"at_ms": 0, "op": "complete"}), "a call that runs"),
+        ("/steps/0", json!({"at_ms": 0, "op": "acquire", "partition": "x"}), "`x`"),
+        ("/steps/0", json!({"at_ms": 0, "op": "enqueue"}), "`ids`"),
+        ("/steps/0", json!({"at_ms": 0, "op": "resize", "max_concurrent": 0}), "slots in"),
+        ("/expect/0", json!({"step": 3, "decided_at_ms_min": 0}), "a decision"),
+        ("/expect/0", json!({"step": 0, "inflight_after_races": 1}), "a race"),
+    ];
+    assert_all_fail(&copied("BH-001"), &broken);
+    let broken = [
+        ("/config/alpha", json!("few"), "calls as alpha"),
+        ("/config/beta", json!(null), "one of them"),
+        ("/config/initial", json!(0), "calls in 1..=1000000"),
+        ("/config/algorithm", json!("bbr_check"), "not offered"),
+        ("/config/algorithm", json!("luck"), "luck"),
+        ("/steps/0/rtt_ms", json!(1_000_001), "1000 s"),
+        ("/steps/0", json!({"at_ms": 0, "op": "cap"}), "not offered"),
+        ("/expect/0", json!({"step": 0, "cap": 1}), "not offered"),
+    ];
+    assert_all_fail(&copied("AL-002"), &broken);
+    let broken = [
+        ("/config/K", json!(0.5), "1..=100"),
+        ("/config/K", json!(null), "`K`"),
+        ("/config/min_requests", json!(2), "min_requests"),
+        ("/steps/0", json!({"at_ms": 0, "op": "record", "outcome": "weird"}), "weird"),
+    ];
+    assert_all_fail(&copied("AT-003"), &broken);
+    let broken = [
+        ("/config/target_ms", json!(0), "above zero"),
+        ("/config/slough", json!("5 x target"), "not offered"),
+        ("/steps/0", json!({"at_ms": 0, "op": "load"}), "not offered"),
+        ("/expect/0", json!({"step": 0, "rejected": true}), "a step that says so"),
+    ];
+    assert_all_fail(&copied("CD-001"), &broken);
+}
+
+#[test]
 fn a_component_that_does_not_exist_is_skipped() {
     let case = json!({"id": "X", "component": "crystal_ball"});
     assert_eq!(judge(&case), Verdict::Skip("there is no component crystal_ball yet".to_owned()));
@@ -182,6 +230,11 @@ fn passing() -> impl Iterator<Item = Value> {
         "window",
         "outlier-and-accrual",
         "rate-limit",
+        "adaptive-limit",
+        "adaptive-throttle",
+        "bulkhead-and-queue",
+        "codel",
+        "priority",
         "ours/variants",
         "ours/format",
     ];
@@ -190,7 +243,8 @@ fn passing() -> impl Iterator<Item = Value> {
 }
 
 fn copied(id: &str) -> Value {
-    let all = ["circuit-breaker", "rate-limit"].into_iter().flat_map(cases);
+    let files = ["adaptive-limit", "adaptive-throttle", "bulkhead-and-queue", "circuit-breaker"];
+    let all = files.into_iter().chain(["codel", "rate-limit"]).flat_map(cases);
     all.into_iter().find(|case| case["id"] == id).expect("a copied case")
 }
 

@@ -30,7 +30,7 @@ mod throttle;
 mod wait;
 
 pub use breaker_core::{self, Class, Priority, Rejected};
-pub use codel::Codel;
+pub use codel::{Codel, CodelState};
 pub use concurrency::ConcurrencyLayer;
 pub use config::{ConcurrencyLimit, Discipline, Displace, QueueConfig};
 pub use enter::{ByPriority, Enter, Equal, FairBy, Within};

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use portcullis_priority::Class;
+
 use crate::script::Script;
+use crate::till;
 use crate::upstream::Upstream;
 
 /// Requests per second that each shop is sent, on average.
@@ -13,6 +16,19 @@ const MIX: [(Route, u64); 4] = [(Route::A, 30), (Route::B, 40), (Route::C, 15), 
 /// Exports per second that the greedy caller sends in a flood: ten times its share of the rest.
 const FLOOD: f64 = 120.0;
 
+/// In an overload, how many times as many requests come to the till as it can do; and in the rest
+/// after it.
+const TIMES: f64 = 4.0;
+const TIMES_IN_REST: f64 = 0.5;
+/// Of 100 requests to the till, how many are of which class.
+const CLASSES: [(Class, u64); 5] = [
+    (Class::Critical, 10),
+    (Class::High, 10),
+    (Class::Normal, 30),
+    (Class::Low, 25),
+    (Class::Bulk, 25),
+];
+
 /// A route of the shop.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Route {
@@ -22,6 +38,8 @@ pub(crate) enum Route {
     Home,
     /// A list of things that B has to be asked for one by one. It is asked for in floods only.
     Export,
+    /// The till, which is a server of its own. Somebody comes in overloads only.
+    Till(Class),
 }
 
 /// Who sends requests: one of twenty, who all send as many but for floods.
@@ -42,7 +60,7 @@ pub(crate) struct Arrival {
 struct SplitMix(u64);
 
 impl Route {
-    /// All routes.
+    /// All routes of the shop itself.
     pub(crate) const ALL: [Self; 5] = [Self::A, Self::B, Self::C, Self::Home, Self::Export];
 
     /// The path of the route.
@@ -53,6 +71,7 @@ impl Route {
             Self::C => "/c",
             Self::Home => "/home",
             Self::Export => "/export",
+            Self::Till(_) => till::PATH,
         }
     }
 
@@ -62,16 +81,24 @@ impl Route {
             Self::A => Some(Upstream::A),
             Self::B | Self::Export => Some(Upstream::B),
             Self::C => Some(Upstream::C),
-            Self::Home => None,
+            Self::Home | Self::Till(_) => None,
         }
     }
 
     /// How many calls of that upstream it takes, one after the other.
     pub(crate) const fn calls(self) -> usize {
         match self {
-            Self::Home => 0,
+            Self::Home | Self::Till(_) => 0,
             Self::A | Self::B | Self::C => 1,
             Self::Export => 10,
+        }
+    }
+
+    /// The class of a request to the till.
+    pub(crate) const fn class(self) -> Option<Class> {
+        match self {
+            Self::Till(class) => Some(class),
+            Self::A | Self::B | Self::C | Self::Home | Self::Export => None,
         }
     }
 }
@@ -119,6 +146,11 @@ pub(crate) fn draw(seed: u64, script: &Script) -> Vec<Arrival> {
     for act in script.acts.iter().filter(|act| act.phase.floods()) {
         arrivals.extend(flood(seed, act.from, act.heal));
     }
+    for (i, act) in script.acts.iter().enumerate().filter(|(_, act)| act.phase.overloads()) {
+        let mut random = SplitMix(seed.rotate_left(32) ^ i as u64);
+        arrivals.extend(crowd(&mut random, TIMES, act.from, act.heal));
+        arrivals.extend(crowd(&mut random, TIMES_IN_REST, act.heal, act.to));
+    }
     arrivals.sort_by_key(|arrival| arrival.at);
     arrivals
 }
@@ -154,15 +186,37 @@ fn flood(seed: u64, from: Duration, to: Duration) -> Vec<Arrival> {
     }
 }
 
+/// A crowd at the till: a Poisson stream of all classes, so many times what the till can do.
+fn crowd(random: &mut SplitMix, times: f64, from: Duration, to: Duration) -> Vec<Arrival> {
+    let rate = times * f64::from(till::WORKERS) / till::WORK.as_secs_f64();
+    let mut arrivals = Vec::new();
+    let mut at = from;
+    loop {
+        at += random.gap(rate);
+        if at >= to {
+            return arrivals;
+        }
+        let ticket = random.next();
+        let caller = Caller((ticket / 100) as usize % Caller::NAMES.len());
+        let class = one_of(&CLASSES, ticket % 100).unwrap_or(Class::Bulk);
+        arrivals.push(Arrival { at, route: Route::Till(class), caller });
+    }
+}
+
 /// The route of the given one in a hundred.
-fn pick(mut ticket: u64) -> Route {
-    for (route, share) in MIX {
+fn pick(ticket: u64) -> Route {
+    one_of(&MIX, ticket).unwrap_or(Route::Home)
+}
+
+/// What the given one in a hundred gets, by these shares.
+fn one_of<T: Copy>(shares: &[(T, u64)], mut ticket: u64) -> Option<T> {
+    for &(what, share) in shares {
         if ticket < share {
-            return route;
+            return Some(what);
         }
         ticket -= share;
     }
-    Route::Home
+    None
 }
 
 #[cfg(test)]
@@ -211,8 +265,9 @@ mod tests {
         let act = script.acts.iter().find(|act| act.phase.floods()).expect("a flood in the script");
         let arrivals = draw(1, &script);
         assert!(arrivals.is_sorted_by_key(|arrival| arrival.at));
+        let shop = arrivals.into_iter().filter(|arrival| arrival.route.class().is_none());
         let (flood, rest): (Vec<_>, Vec<_>) =
-            arrivals.into_iter().partition(|arrival| arrival.route == Route::Export);
+            shop.partition(|arrival| arrival.route == Route::Export);
         assert_eq!(rest, steady(1, script.lasts()));
         let expected = FLOOD * (act.heal - act.from).as_secs_f64();
         assert!((flood.len() as f64 - expected).abs() < 5.0 * expected.sqrt(), "{}", flood.len());
@@ -223,7 +278,29 @@ mod tests {
     }
 
     #[test]
-    fn the_mix_sums_to_a_hundred() {
+    fn a_crowd_is_four_times_what_the_till_can_do_and_half_of_it_later() {
+        let script = Script::new(None, 1.0);
+        let act = script.acts.iter().find(|act| act.phase.overloads()).expect("an overload");
+        let crowd: Vec<_> = draw(1, &script)
+            .into_iter()
+            .filter(|it| it.route.class().is_some() && act.from <= it.at && it.at < act.to)
+            .collect();
+        let near = |counted: usize, rate: f64, time: Duration| {
+            let expected = rate * time.as_secs_f64();
+            assert!((counted as f64 - expected).abs() < 5.0 * expected.sqrt(), "{counted}");
+        };
+        let busy = crowd.iter().filter(|arrival| arrival.at < act.heal);
+        near(busy.clone().count(), 320.0, act.heal - act.from);
+        near(crowd.len() - busy.clone().count(), 40.0, act.to - act.heal);
+        for (class, percent) in CLASSES {
+            let counted = busy.clone().filter(|it| it.route == Route::Till(class)).count();
+            near(counted, 3.2 * percent as f64, act.heal - act.from);
+        }
+    }
+
+    #[test]
+    fn the_mixes_sum_to_a_hundred() {
         assert_eq!(MIX.iter().map(|(_, share)| share).sum::<u64>(), 100);
+        assert_eq!(CLASSES.iter().map(|(_, share)| share).sum::<u64>(), 100);
     }
 }

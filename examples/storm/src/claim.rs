@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::due::Due;
 use crate::figures::{Admitted, Figures};
 use crate::table::{percent, seconds};
 
@@ -19,6 +20,8 @@ pub(crate) enum Claim {
     /// At least this share of what the greedy caller sends is refused: by 429, each with when to
     /// come again.
     Refusals { share: f64 },
+    /// What is owed at the till.
+    Till(Due),
     /// Back to normal at most this much later than the bare shop.
     Recovery { slack: Duration },
 }
@@ -43,6 +46,7 @@ impl Claim {
             Self::Refusals { share } => protected.greedy.is_none_or(|greedy| {
                 protected.curt == 0 && greedy.refused as f64 >= greedy.requests as f64 * share
             }),
+            Self::Till(due) => protected.till.is_none_or(|till| due.holds(&till)),
             Self::Recovery { slack } => bare
                 .recovery
                 .zip(protected.recovery)
@@ -77,6 +81,9 @@ impl Claim {
                 number(protected.greedy.map(|greedy| greedy.requests)),
                 protected.curt,
             ),
+            Self::Till(due) => {
+                protected.till.map_or_else(none, |till| due.text(bare.till.as_ref(), &till))
+            }
             Self::Recovery { slack } => format!(
                 "95 % goodput again after {}, owed at most {} + {}",
                 protected.recovery.map_or_else(none, |recovery| recovery.to_string()),
@@ -94,6 +101,7 @@ impl Claim {
             Self::SickCalls { .. } => "sick_calls",
             Self::Quota { .. } => "greedy_admitted",
             Self::Refusals { .. } => "greedy_refused",
+            Self::Till(_) => "till",
             Self::Recovery { .. } => "recovery_seconds",
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::arrivals::{Arrival, Caller};
 use crate::ledger::{End, Ledger, percentile};
+use crate::rush::{Rush, Watched};
 use crate::script::Act;
 use crate::table::seconds;
 use crate::world::Side;
@@ -21,6 +22,7 @@ pub(crate) struct Figures {
     pub(crate) requests: u64,
     pub(crate) good: u64,
     pub(crate) unavailable: u64,
+    pub(crate) vague: u64,
     pub(crate) refused: u64,
     pub(crate) curt: u64,
     pub(crate) failed: u64,
@@ -39,6 +41,8 @@ pub(crate) struct Figures {
     pub(crate) spared: u64,
     /// The greedy caller, in a flood.
     pub(crate) greedy: Option<Greedy>,
+    /// The till, in an overload.
+    pub(crate) till: Option<Rush>,
     /// From the heal to 95 % goodput.
     pub(crate) recovery: Option<Recovery>,
 }
@@ -62,13 +66,14 @@ pub(crate) struct Admitted {
     pub(crate) quota: Option<u64>,
 }
 
-/// What the worlds counted while a fault lasted: calls between a shop and its upstreams, and what
-/// the greedy caller got in.
+/// What the worlds counted while a fault lasted: calls between a shop and its upstreams, what the
+/// greedy caller got in, and what went on at the till.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Calls {
     pub(crate) to_the_struck: Option<u64>,
     pub(crate) spared: u64,
     pub(crate) greedy: Option<Admitted>,
+    pub(crate) till: Option<Watched>,
 }
 
 /// When goodput was back after a heal.
@@ -94,11 +99,13 @@ impl Figures {
             }
         }
         let requests = latencies.len() as u64;
-        let [good, unavailable, refused, curt, failed, gave_up] = counts;
+        let till = act.phase.course().zip(calls.till);
+        let [good, unavailable, vague, refused, curt, failed, gave_up] = counts;
         Self {
             requests,
             good,
             unavailable,
+            vague,
             refused,
             curt,
             failed,
@@ -111,6 +118,7 @@ impl Figures {
             sick_calls: calls.to_the_struck,
             spared: calls.spared,
             greedy: calls.greedy.map(|admitted| Greedy::of(ledger, act, side, admitted)),
+            till: till.map(|(course, watched)| Rush::of(ledger, act, side, course, watched)),
             recovery: act.phase.fault.map(|_| Recovery::of(ledger, act, side)),
         }
     }
@@ -124,6 +132,7 @@ impl Calls {
             to_the_struck: to_the_struck.map(|(now, before)| now - before),
             spared: self.spared - before.spared,
             greedy: self.greedy,
+            till: self.till,
         }
     }
 }
@@ -214,8 +223,8 @@ mod tests {
             ledger.record(&Answer { arrival: i, side: Side::Bare, end, took });
         }
         let admitted = Admitted { calls: 5, quota: Some(6) };
-        let calls =
-            Calls { to_the_struck: Some(7), spared: 3, greedy: phase.floods().then_some(admitted) };
+        let greedy = phase.floods().then_some(admitted);
+        let calls = Calls { to_the_struck: Some(7), spared: 3, greedy, till: None };
         Figures::of(&ledger, &act, Side::Bare, calls)
     }
 

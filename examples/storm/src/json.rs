@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use portcullis_priority::Class;
 use serde_json::{Value, json};
 
 use crate::figures::{Figures, Recovery};
 use crate::report::{ActReport, Report};
+use crate::rush::Rush;
 
 /// The report as a JSON value.
 pub(crate) fn render(report: &Report) -> Value {
@@ -44,6 +46,7 @@ fn figures(figures: &Figures) -> Value {
         "requests": figures.requests,
         "good": figures.good,
         "unavailable": figures.unavailable,
+        "vague": figures.vague,
         "refused": figures.refused,
         "curt": figures.curt,
         "failed": figures.failed,
@@ -59,7 +62,24 @@ fn figures(figures: &Figures) -> Value {
         "greedy_admitted": figures.greedy.map(|greedy| greedy.admitted.calls),
         "greedy_quota": figures.greedy.and_then(|greedy| greedy.admitted.quota),
         "greedy_refused": figures.greedy.map(|greedy| greedy.refused),
+        "till": figures.till.as_ref().map(till),
         "recovery_seconds": recovered(figures.recovery).map(|time| time.as_secs_f64()),
+    })
+}
+
+fn till(till: &Rush) -> Value {
+    json!({
+        "critical": till.class(Class::Critical),
+        "high": till.class(Class::High),
+        "normal": till.class(Class::Normal),
+        "low": till.class(Class::Low),
+        "bulk": till.class(Class::Bulk),
+        "of_capacity": till.of_capacity,
+        "peak": till.peak,
+        "slots": till.slots,
+        "limits": till.limits,
+        "refused": till.refused,
+        "vague": till.vague,
     })
 }
 

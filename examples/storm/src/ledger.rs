@@ -12,8 +12,10 @@ use crate::world::Side;
 pub(crate) enum End {
     /// Answered 200 while the caller still waited.
     Good,
-    /// Answered 503.
+    /// Answered 503, with when to come again.
     Unavailable,
+    /// Answered 503 without.
+    Vague,
     /// Answered 429, with when to come again.
     Refused,
     /// Answered 429 without.
@@ -44,14 +46,15 @@ pub(crate) struct Ledger {
 
 impl End {
     /// How many there are.
-    pub(crate) const COUNT: usize = 6;
+    pub(crate) const COUNT: usize = 7;
 }
 
 impl<B> From<&Response<B>> for End {
     fn from(response: &Response<B>) -> Self {
         match response.status() {
             StatusCode::OK => Self::Good,
-            StatusCode::SERVICE_UNAVAILABLE => Self::Unavailable,
+            StatusCode::SERVICE_UNAVAILABLE if says_when(response) => Self::Unavailable,
+            StatusCode::SERVICE_UNAVAILABLE => Self::Vague,
             StatusCode::TOO_MANY_REQUESTS if says_when(response) => Self::Refused,
             StatusCode::TOO_MANY_REQUESTS => Self::Curt,
             _ => Self::Failed,
@@ -148,6 +151,7 @@ mod tests {
     fn a_refusal_says_in_how_many_seconds_to_come_again() {
         assert_eq!(end(StatusCode::TOO_MANY_REQUESTS, "1"), End::Refused);
         for vague in ["", "0", "soon"] {
+            assert_eq!(end(StatusCode::SERVICE_UNAVAILABLE, vague), End::Vague, "{vague:?}");
             assert_eq!(end(StatusCode::TOO_MANY_REQUESTS, vague), End::Curt, "{vague:?}");
         }
     }

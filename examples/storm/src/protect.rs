@@ -1,20 +1,25 @@
 //! All that the protected shop has and the bare one has not. New layers go here.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::ConnectInfo;
 use portcullis::key::{self, KeyText};
 use portcullis::portcullis_ratelimit::PerKey;
 use portcullis::{
     Auto, BoxErrors, CircuitBreaker, CircuitBreakerConfig, CircuitBreakerLayer, HttpOrGrpc, Pace,
     Percent, RateLimit, RateLimitLayer, Rejected, State, Trip, Window,
 };
+use portcullis_priority::portcullis_http::priority;
+use portcullis_priority::{Class, PriorityQueue, PriorityQueueLayer, QueueConfig};
 use tower::timeout::TimeoutLayer;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceBuilder};
 
 use crate::client::{TIMEOUT, UpstreamClient, http};
 use crate::door::CALLER;
+use crate::till;
 use crate::upstream::Upstream;
 
 /// Half of the last twenty calls failed: leave the upstream alone for half a second, then try
@@ -30,14 +35,24 @@ const RATE: u32 = 20;
 const BURST: u32 = 20;
 const PER_CALLER: RateLimit = RateLimit::per_second(RATE).burst(BURST).named("per-client");
 
+/// The profile for callers who wait so long, but for one thing: a critical request waits for a slot
+/// for half of that, so that a machine that stands still for a moment costs none.
+const TILL: QueueConfig = QueueConfig::adaptive(till::PATIENCE)
+    .max_wait(Class::Critical, Duration::from_millis(till::PATIENCE.as_millis() as u64 / 2))
+    .named("till");
+/// Whose word is taken for how important a request is: a gateway of ours, so to speak.
+const OURS: [&str; 1] = ["127.0.0.1/32"];
+
 /// A limit for each caller.
 type Limits = RateLimitLayer<HttpOrGrpc, Auto, PerKey<key::Header, KeyText>>;
 
-/// The protection of a shop: a limit for each caller, a circuit for each upstream.
+/// The protection of a shop: a limit for each caller, a circuit for each upstream, and a queue
+/// before the till.
 #[derive(Clone, Debug)]
 pub(crate) struct Protection {
     limits: Limits,
     circuits: [CircuitBreakerLayer; 3],
+    queue: PriorityQueue,
 }
 
 /// The limits of all callers as the view shows them.
@@ -45,6 +60,14 @@ pub(crate) struct Protection {
 pub(crate) struct Ward {
     /// Requests that were refused since the start.
     pub(crate) refused: u64,
+    pub(crate) explain: String,
+}
+
+/// The queue before the till as the view shows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Rank {
+    pub(crate) slots: u32,
+    pub(crate) waiting: u32,
     pub(crate) explain: String,
 }
 
@@ -59,18 +82,34 @@ pub(crate) struct Lamp {
 }
 
 impl Protection {
-    /// Limits of which nothing is used up, and closed circuits for all upstreams.
+    /// Limits of which nothing is used up, closed circuits for all upstreams, and an empty queue.
     pub(crate) fn new() -> Self {
         let names = ["upstream-a", "upstream-b", "upstream-c"];
         Self {
             limits: RateLimitLayer::new(PER_CALLER).keyed(key::header(CALLER)),
             circuits: names.map(|name| CircuitBreakerLayer::new(CIRCUIT.named(name))),
+            queue: PriorityQueue::new(TILL),
         }
     }
 
     /// The shop behind the limits: a request that is refused costs it neither slot nor call.
     pub(crate) fn guard(&self, shop: Router) -> Router {
         shop.layer(self.limits.clone())
+    }
+
+    /// The till behind the queue: who matters most is served first, and what cannot be served in
+    /// time is told so at once.
+    pub(crate) fn rank(&self, till: Router) -> Router {
+        let sender = key::peer_ip(|info: &ConnectInfo<SocketAddr>| Some(info.0));
+        let Ok(priority) = priority::from_request().trusted_peers(sender, OURS) else {
+            unreachable!("a constant network")
+        };
+        till.layer(PriorityQueueLayer::from_queue(self.queue.clone()).priority(priority))
+    }
+
+    /// The queue before the till.
+    pub(crate) fn queue(&self) -> PriorityQueue {
+        self.queue.clone()
     }
 
     /// The client of an upstream: that of the bare shop behind a circuit.
@@ -93,6 +132,13 @@ impl Protection {
     pub(crate) fn ward(&self) -> Ward {
         let snapshot = self.limits.handle().snapshot();
         Ward { refused: snapshot.refused, explain: snapshot.explain() }
+    }
+
+    /// The queue as it is now.
+    pub(crate) fn ranks(&self) -> Rank {
+        let snapshot = self.queue.snapshot();
+        let (slots, waiting) = (snapshot.slots, snapshot.depth());
+        Rank { slots, waiting, explain: snapshot.explain() }
     }
 
     /// The circuits as they are now.

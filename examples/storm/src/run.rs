@@ -14,6 +14,7 @@ use crate::ledger::Ledger;
 use crate::load;
 use crate::protect;
 use crate::report::Report;
+use crate::rush;
 use crate::script::{Act, Script};
 use crate::view::{Moment, Pulse, View};
 use crate::world::{Side, World};
@@ -59,7 +60,8 @@ pub(crate) async fn run(
     Ok(Report { seed: flags.seed, speed: flags.speed, took: began.elapsed(), acts })
 }
 
-/// Makes the upstreams ill and well, and counts the calls in each fault, world by world.
+/// Makes the upstreams ill and well, leads the tills, and counts the calls in each fault, world by
+/// world.
 async fn conduct(acts: Vec<Act>, worlds: [World; 2], start: Instant) -> Vec<[Calls; 2]> {
     let mut counted = Vec::with_capacity(acts.len());
     for act in acts {
@@ -71,12 +73,17 @@ async fn conduct(acts: Vec<Act>, worlds: [World; 2], start: Instant) -> Vec<[Cal
                 world.set(beat.upstream, beat.health);
             }
         }
+        let watched = match act.phase.course() {
+            Some(course) => Some(rush::watch(course, &act, &worlds, start).await),
+            None => None,
+        };
         sleep_until(start + act.heal).await;
         let after = worlds.each_ref().map(|world| calls(world, &act));
         counted.push(Side::BOTH.map(|side| {
             let side = side as usize;
             let greedy = act.phase.floods().then(|| greedy(&worlds[side], start + act.from));
-            Calls { greedy, ..after[side].since(before[side]) }
+            let till = watched.map(|watched| watched[side]);
+            Calls { greedy, till, ..after[side].since(before[side]) }
         }));
     }
     counted
@@ -85,7 +92,7 @@ async fn conduct(acts: Vec<Act>, worlds: [World; 2], start: Instant) -> Vec<[Cal
 /// The calls in a world up to now, as they concern this act.
 fn calls(world: &World, act: &Act) -> Calls {
     let to_the_struck = act.phase.struck().map(|struck| world.reached(struck));
-    Calls { to_the_struck, spared: world.spared(), greedy: None }
+    Calls { to_the_struck, spared: world.spared(), greedy: None, till: None }
 }
 
 /// What the greedy caller got in since then, and what it may have got in.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use crate::arrivals::{Arrival, Caller, Route};
 use crate::claim::Claim;
+use crate::due::Due;
+use crate::rush::Course;
 use crate::upstream::{Health, Upstream};
 
 /// A part of the script: something goes wrong, then everything is well for a while.
@@ -30,6 +32,8 @@ pub(crate) enum Fault {
     Ill(Upstream, Illness),
     /// One caller sends many times its share.
     Floods,
+    /// The till is sent many times what it can do.
+    Crowds(Course),
 }
 
 /// How an upstream is ill.
@@ -45,12 +49,12 @@ pub(crate) enum Illness {
 }
 
 /// All phases, in the order of the script. The first is the lead-in of `--phase`.
-pub(crate) static PHASES: [Phase; 6] = [
+pub(crate) static PHASES: [Phase; 8] = [
     Phase {
         name: "calm",
         says: "all upstreams are well",
         fault: None,
-        lasts: 4.0,
+        lasts: 3.0,
         rest: 0.0,
         claims: &[Claim::Goodput { gain: -0.02 }],
     },
@@ -108,10 +112,40 @@ pub(crate) static PHASES: [Phase; 6] = [
         ],
     },
     Phase {
+        name: "overload",
+        says: "four times what the till can do is asked of it, in five classes",
+        fault: Some(Fault::Crowds(Course::Steady)),
+        lasts: 6.0,
+        rest: 1.0,
+        claims: &[
+            Claim::Till(Due::Critical { least: 0.99 }),
+            Claim::Till(Due::Capacity { least: 0.95 }),
+            Claim::Till(Due::Order { bulk: 0.05 }),
+            Claim::Till(Due::Slots),
+            Claim::Till(Due::Refusals { share: 0.5 }),
+            Claim::Others { gain: -0.02 },
+            Claim::Recovery { slack: Duration::from_millis(500) },
+        ],
+    },
+    Phase {
+        name: "capacity",
+        says: "the same, and half of the till's workers go and come; later it has errors of its own",
+        fault: Some(Fault::Crowds(Course::Moves)),
+        lasts: 9.0,
+        rest: 1.0,
+        claims: &[
+            Claim::Till(Due::Lowered { most: 0.75 }),
+            Claim::Till(Due::Back { least: 1.2 }),
+            Claim::Till(Due::Stands { least: 0.8 }),
+            Claim::Till(Due::Slots),
+            Claim::Till(Due::Refusals { share: 0.5 }),
+        ],
+    },
+    Phase {
         name: "heal",
         says: "all is well again",
         fault: None,
-        lasts: 4.0,
+        lasts: 3.0,
         rest: 0.0,
         claims: &[Claim::Goodput { gain: -0.02 }],
     },
@@ -149,7 +183,7 @@ impl Phase {
     pub(crate) fn sick(&self) -> Option<Upstream> {
         match self.fault {
             Some(Fault::Ill(upstream, _)) => Some(upstream),
-            Some(Fault::Floods) | None => None,
+            Some(Fault::Floods | Fault::Crowds(_)) | None => None,
         }
     }
 
@@ -158,18 +192,32 @@ impl Phase {
         matches!(self.fault, Some(Fault::Floods))
     }
 
+    /// How a crowd meets the till, where it does.
+    pub(crate) const fn course(&self) -> Option<Course> {
+        match self.fault {
+            Some(Fault::Crowds(course)) => Some(course),
+            Some(Fault::Ill(..) | Fault::Floods) | None => None,
+        }
+    }
+
+    /// Whether the till is sent many times what it can do.
+    pub(crate) const fn overloads(&self) -> bool {
+        self.course().is_some()
+    }
+
     /// The upstream that the fault strikes: the sick one, or the one that the flood is for.
     pub(crate) fn struck(&self) -> Option<Upstream> {
         if self.floods() { Route::Export.needs() } else { self.sick() }
     }
 
     /// Whether a request is one of those that the fault is about: it needs the sick upstream, or it
-    /// is of the greedy caller. All others ought to go on as if nothing had happened.
+    /// is of the greedy caller, or it comes to the till. All others ought to go on as if nothing had happened.
     pub(crate) fn concerns(&self, arrival: &Arrival) -> bool {
         match self.fault {
             None => false,
             Some(Fault::Ill(upstream, _)) => arrival.route.needs() == Some(upstream),
             Some(Fault::Floods) => arrival.caller == Caller::GREEDY,
+            Some(Fault::Crowds(_)) => arrival.route.class().is_some(),
         }
     }
 }
@@ -234,6 +282,8 @@ impl Act {
 
 #[cfg(test)]
 mod tests {
+    use portcullis_priority::Class;
+
     use super::*;
 
     fn phase(name: &str) -> &'static Phase {
@@ -241,8 +291,8 @@ mod tests {
     }
 
     #[test]
-    fn the_script_at_speed_1_ends_within_a_minute() {
-        assert!(Script::new(None, 1.0).lasts() <= Duration::from_secs(55));
+    fn the_script_at_speed_1_takes_about_a_minute() {
+        assert!(Script::new(None, 1.0).lasts() <= Duration::from_secs(65));
     }
 
     #[test]
@@ -297,17 +347,19 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_concerns_who_needs_the_sick_upstream_or_the_greedy_caller() {
-        let arrivals = [(Route::B, "E"), (Route::Home, "E"), (Route::Home, "X")];
+    fn a_fault_concerns_who_needs_what_is_ill_or_is_greedy_or_comes_to_the_till() {
+        let till = Route::Till(Class::Bulk);
+        let arrivals = [(Route::B, "E"), (Route::Home, "E"), (Route::Home, "X"), (till, "E")];
         let concerned = |name| {
             arrivals.map(|(route, caller)| {
                 let at = Duration::ZERO;
                 phase(name).concerns(&Arrival { at, route, caller: Caller::named(caller) })
             })
         };
-        assert_eq!(concerned("calm"), [false, false, false]);
-        assert_eq!(concerned("b-hangs"), [true, false, false]);
-        assert_eq!(concerned("x-floods"), [false, false, true]);
+        assert_eq!(concerned("calm"), [false; 4]);
+        assert_eq!(concerned("b-hangs"), [true, false, false, false]);
+        assert_eq!(concerned("x-floods"), [false, false, true, false]);
+        assert_eq!(concerned("overload"), [false, false, false, true]);
     }
 
     #[test]

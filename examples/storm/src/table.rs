@@ -3,8 +3,11 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use portcullis_priority::Class;
+
 use crate::figures::{Figures, Greedy};
-use crate::report::Report;
+use crate::report::{ActReport, Report};
+use crate::rush::Rush;
 use crate::world::Side;
 
 /// How a figure reads, if it was measured.
@@ -33,12 +36,26 @@ X in / 429    requests of the greedy caller X that got into the shop, and those 
 95 % after    from the heal until 95 % of the requests of half a second were good again
 ";
 
+/// The notes under the table of the till.
+const LEGEND_OF_TILL: &str = "\
+critical ..   good answers in time, of all requests of this class; 503: refused, with when to come
+              again
+capacity      good answers in time, of all that the workers could have given
+inside        the most requests inside the till at a time, and the most slots
+limit         the mean limit at the end of each quarter: in the phase capacity, with all workers,
+              with half of them, with all of them, and while 30 of 100 answers are errors
+";
+
 /// The whole closing text: figures, claims, verdict.
 pub(crate) fn render(report: &Report) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = write_figures(&mut text, report);
     let _ = write!(text, "\n{LEGEND}\n");
+    if report.acts.iter().any(|act| act.act.phase.overloads()) {
+        let _ = write_till(&mut text, report);
+        let _ = write!(text, "\n{LEGEND_OF_TILL}\n");
+    }
     let _ = write_claims(&mut text, report);
     text
 }
@@ -61,6 +78,45 @@ fn write_figures(text: &mut String, report: &Report) -> std::fmt::Result {
         }
     }
     Ok(())
+}
+
+/// What a row of the till says, behind the classes.
+const TILL: [&str; 4] = ["capacity", "inside", "503", "limit"];
+
+fn write_till(text: &mut String, report: &Report) -> std::fmt::Result {
+    write!(text, "{:<8} {:<9}", "till", "")?;
+    let classes = Class::ALL.into_iter().rev().map(Class::as_str);
+    for heading in classes.chain(TILL) {
+        write!(text, "  {heading:>10}")?;
+    }
+    text.push('\n');
+    let rows =
+        |act: &ActReport| Side::BOTH.map(|side| (act.act.phase.name, side, act.side(side).till));
+    for (name, side, till) in report.acts.iter().flat_map(rows) {
+        let Some(till) = till else { continue };
+        let name = if side == Side::Bare { name } else { "" };
+        write!(text, "{name:<8} {:<9}", side.as_str())?;
+        for cell in cells(&till) {
+            write!(text, "  {cell:>10}")?;
+        }
+        text.push('\n');
+    }
+    Ok(())
+}
+
+fn cells(till: &Rush) -> Vec<String> {
+    let none = || "-".to_owned();
+    let share = |share: Option<f64>| share.map_or_else(none, percent);
+    let limit = |limit: Option<f64>| limit.map_or_else(none, |limit| format!("{limit:.0}"));
+    let slots = till.slots.map_or_else(none, |slots| slots.to_string());
+    let classes = Class::ALL.into_iter().rev().map(|class| share(till.class(class)));
+    let rest = [
+        share(till.of_capacity),
+        format!("{} / {slots}", till.peak),
+        till.refused.to_string(),
+        till.limits.map(limit).join(" "),
+    ];
+    classes.chain(rest).collect()
 }
 
 fn write_claims(text: &mut String, report: &Report) -> std::fmt::Result {

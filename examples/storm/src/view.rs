@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub(crate) use pulse::Pulse;
 
-use crate::protect::{Lamp, Protection, Ward};
+use crate::protect::{Lamp, Protection, Rank, Ward};
 use crate::script::{Act, Script};
 use crate::upstream::Upstream;
 use crate::world::World;
@@ -35,6 +35,8 @@ pub(crate) struct Moment<'a> {
     pub(crate) shops: [Shop; 2],
     pub(crate) lamps: Vec<Lamp>,
     pub(crate) ward: Option<Ward>,
+    /// The queue before the till.
+    pub(crate) rank: Option<Rank>,
 }
 
 /// A shop and its upstreams at a time.
@@ -98,7 +100,8 @@ impl<'a> Moment<'a> {
         let protection = worlds[1].protection.as_ref();
         let lamps = protection.map(Protection::lamps).unwrap_or_default();
         let ward = protection.map(Protection::ward);
-        Self { at, lasts: script.lasts(), act, shops, lamps, ward }
+        let rank = protection.map(Protection::ranks);
+        Self { at, lasts: script.lasts(), act, shops, lamps, ward, rank }
     }
 
     /// How much of the script is over, of 1.
@@ -124,6 +127,7 @@ mod tests {
         };
         let ward = Some(Ward { refused: 34, explain: "per-client grants 20/s".to_owned() });
         let (lasts, lamps) = (script.lasts(), vec![lamp]);
-        Moment { at: act.from, lasts, act, shops: [shop; 2], lamps, ward }
+        let rank = Some(Rank { slots: 7, waiting: 8, explain: "till: 7 of 7 slots".to_owned() });
+        Moment { at: act.from, lasts, act, shops: [shop; 2], lamps, ward, rank }
     }
 }

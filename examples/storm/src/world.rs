@@ -1,4 +1,5 @@
-//! A world: three upstreams and the shop that needs them. There are two, bare and protected.
+//! A world: three upstreams, the shop that needs them, and its till. There are two, bare and
+//! protected.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,6 +12,7 @@ use crate::client;
 use crate::door::Door;
 use crate::protect::Protection;
 use crate::shop::{self, Outlet, Slots};
+use crate::till::Till;
 use crate::upstream::{Health, Upstream, UpstreamService};
 
 /// Which of the two worlds.
@@ -20,7 +22,7 @@ pub(crate) enum Side {
     Protected,
 }
 
-/// Three upstreams and a shop, running.
+/// Three upstreams, a shop and its till, running.
 ///
 /// Each shop has upstreams of its own, so that the storm of one cannot reach the other.
 #[derive(Clone, Debug)]
@@ -31,6 +33,8 @@ pub(crate) struct World {
     pub(crate) door: Door,
     /// The slots of the shop.
     pub(crate) slots: Slots,
+    /// The till, which needs none of the others.
+    pub(crate) till: Till,
     /// The protection of the shop, in the protected world.
     pub(crate) protection: Option<Protection>,
     upstreams: [UpstreamService; 3],
@@ -63,7 +67,9 @@ impl World {
             Some(protection) => protection.guard(shop),
             None => shop,
         });
-        Ok(Self { shop: serve(router).await?, door, slots, protection, upstreams: [a, b, c] })
+        let till = Till::start(protection.as_ref()).await?;
+        let shop = serve(router).await?;
+        Ok(Self { shop, door, slots, till, protection, upstreams: [a, b, c] })
     }
 
     /// Makes an upstream ill or well.
@@ -95,7 +101,9 @@ async fn upstream(
 pub(crate) async fn serve(router: Router) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
-    tokio::spawn(async move { axum::serve(listener, router).await });
+    // Who the sender is, for those who ask.
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, service).await });
     Ok(address)
 }
 

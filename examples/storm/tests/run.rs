@@ -12,10 +12,11 @@ use serde_json::Value;
 type Outcome = Result<(), Box<dyn Error>>;
 
 /// The keys of the figures of a shop in a phase, as `README.md` documents them.
-const FIGURES: [&str; 19] = [
+const FIGURES: [&str; 21] = [
     "requests",
     "good",
     "unavailable",
+    "vague",
     "refused",
     "curt",
     "failed",
@@ -31,7 +32,23 @@ const FIGURES: [&str; 19] = [
     "greedy_admitted",
     "greedy_quota",
     "greedy_refused",
+    "till",
     "recovery_seconds",
+];
+
+/// The keys of the till in an overload.
+const TILL: [&str; 11] = [
+    "critical",
+    "high",
+    "normal",
+    "low",
+    "bulk",
+    "of_capacity",
+    "peak",
+    "slots",
+    "limits",
+    "refused",
+    "vague",
 ];
 
 /// Two storms at once would take the cores from each other.
@@ -65,7 +82,9 @@ fn the_whole_script_shows_that_protection_helps_and_says_so_in_table_and_json() 
     let output = storm(&["--headless", "--seed", "1", "--speed", "4", "--json", path])?;
     let text = String::from_utf8(output.stdout)?;
     assert_eq!(output.status.code(), Some(0), "{text}{}", String::from_utf8(output.stderr)?);
-    for column in ["goodput", "others", "p99", "sick calls", "X in / 429", "95 % after"] {
+    for column in
+        ["goodput", "others", "p99", "sick calls", "X in / 429", "95 % after", "inside", "limit"]
+    {
         assert!(text.contains(column), "{column}: {text}");
     }
     assert!(text.contains("the protected shop kept all that it owes (seed 1, speed 4"), "{text}");
@@ -76,7 +95,9 @@ fn the_whole_script_shows_that_protection_helps_and_says_so_in_table_and_json() 
     assert!(json["seconds"].is_f64(), "{json}");
     let phases = json["phases"].as_array().ok_or("phases")?;
     let names: Vec<_> = phases.iter().filter_map(|phase| phase["name"].as_str()).collect();
-    assert_eq!(names, ["calm", "b-hangs", "c-fails", "a-flaps", "x-floods", "heal"]);
+    let whole =
+        ["calm", "b-hangs", "c-fails", "a-flaps", "x-floods", "overload", "capacity", "heal"];
+    assert_eq!(names, whole);
     for phase in phases {
         let wanted =
             ["name", "sick", "fault_seconds", "rest_seconds", "bare", "protected", "claims"];
@@ -91,12 +112,14 @@ fn the_whole_script_shows_that_protection_helps_and_says_so_in_table_and_json() 
         assert_eq!(phase["bare"]["requests"], phase["protected"]["requests"]);
         for side in ["bare", "protected"] {
             let count = |key: &str| phase[side][key].as_u64().unwrap_or_default();
-            let ends = ["good", "unavailable", "refused", "curt", "failed", "gave_up"].map(count);
+            let ends =
+                ["good", "unavailable", "vague", "refused", "curt", "failed", "gave_up"].map(count);
             assert_eq!(ends.iter().sum::<u64>(), count("requests"), "{phase}");
         }
     }
     a_hang_is_kept_from_the_others(&phases[1]);
     a_flood_is_kept_from_the_others(&phases[4]);
+    an_overload_is_for_those_who_matter_least(&phases[5]);
     Ok(())
 }
 
@@ -120,6 +143,35 @@ fn a_flood_is_kept_from_the_others(flood: &Value) {
     assert_eq!(flood["bare"]["greedy_quota"], Value::Null, "{flood}");
 }
 
+fn an_overload_is_for_those_who_matter_least(overload: &Value) {
+    for side in ["bare", "protected"] {
+        assert_eq!(keys(&overload[side]["till"]), sorted(TILL), "{overload}");
+    }
+    let figure = |side: &str, key: &str| overload[side]["till"][key].as_f64().unwrap_or_default();
+    assert!(figure("protected", "critical") > figure("bare", "critical") + 0.5, "{overload}");
+    assert!(figure("protected", "critical") > figure("protected", "normal"), "{overload}");
+    assert!(figure("protected", "normal") > figure("protected", "bulk"), "{overload}");
+    assert!(figure("protected", "peak") <= figure("protected", "slots"), "{overload}");
+    assert!(figure("protected", "refused") > figure("bare", "refused"), "{overload}");
+    assert_eq!(overload["protected"]["till"]["vague"], 0, "{overload}");
+    assert_eq!(overload["bare"]["till"]["slots"], Value::Null, "{overload}");
+}
+
+#[test]
+fn a_limit_follows_the_till_down_and_up_and_overlooks_its_errors() -> Outcome {
+    let file = json_file("capacity.json");
+    let path = file.to_str().ok_or("a path in UTF-8")?;
+    let output = storm(&["--phase", "capacity", "--headless", "--json", path])?;
+    let json: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
+    let till = &json["phases"][1]["protected"]["till"];
+    let limits: Vec<_> =
+        till["limits"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
+    let [before, half, after, failing] = limits[..] else { return Err(till.to_string().into()) };
+    assert!(half < before && after > half && failing > after / 2.0, "{till}");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8(output.stdout)?);
+    Ok(())
+}
+
 #[test]
 fn one_phase_runs_alone_and_without_a_terminal_there_are_lines() -> Outcome {
     let file = json_file("calm.json");
@@ -137,7 +189,10 @@ fn bad_flags_end_with_2_and_name_what_is_allowed() -> Outcome {
     for (args, allowed) in [
         (&["--seed", "x"][..], "a whole number from 0 to 18446744073709551615"),
         (&["--speed", "100"][..], "a number from 0.2 to 4"),
-        (&["--phase", "hurricane"][..], "one of calm, b-hangs, c-fails, a-flaps, x-floods, heal"),
+        (
+            &["--phase", "hurricane"][..],
+            "one of calm, b-hangs, c-fails, a-flaps, x-floods, overload, capacity, heal",
+        ),
         (&["--fast"][..], "--speed X"),
         (&["--json", "/nowhere/at/all.json"][..], "a file that can be written"),
     ] {

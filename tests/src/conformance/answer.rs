@@ -21,6 +21,12 @@ pub(crate) enum Seen {
     /// A share of the calls; without a call it is null, or zero.
     Rate(Option<f64>),
     Numbers(Vec<f64>),
+    /// Of which only the least that it may be is expected.
+    AtLeast(f64),
+    /// Of which only the most is.
+    AtMost(f64),
+    /// Who it is, in order; or how many.
+    Ids(Vec<Value>),
     /// The answers of the step, in order.
     Answers(Vec<Answer>),
     /// A moment; the end of time can be expected in words.
@@ -85,6 +91,12 @@ impl Seen {
                 let pairs = || expected.iter().zip(numbers);
                 expected.len() == numbers.len() && pairs().all(|(e, n)| is_number(e, *n, tolerance))
             }),
+            Self::AtLeast(number) => expected.as_f64().is_some_and(|least| *number >= least),
+            Self::AtMost(number) => expected.as_f64().is_some_and(|most| *number <= most),
+            Self::Ids(ids) => match expected {
+                Value::Array(expected) => expected == ids,
+                other => is_number(other, ids.len() as f64, tolerance),
+            },
             Self::Answers(answers) => is_answered(expected, answers),
             Self::Moment(None) => expected.is_null(),
             Self::Moment(Some(moment)) => match expected.as_str() {
@@ -102,6 +114,8 @@ impl fmt::Display for Seen {
             Self::Flag(flag) => flag.fmt(f),
             Self::Number(Some(number)) | Self::Rate(Some(number)) => number.fmt(f),
             Self::Number(None) | Self::Rate(None) | Self::Moment(None) => f.write_str("null"),
+            Self::AtLeast(number) | Self::AtMost(number) => number.fmt(f),
+            Self::Ids(ids) => f.write_str(&show(&Value::from(ids.clone()))),
             Self::Numbers(numbers) => write!(f, "{numbers:?}"),
             Self::Answers(answers) => write!(f, "{answers:?}"),
             Self::Moment(Some(moment)) => write!(f, "{} ns", moment.as_nanos()),

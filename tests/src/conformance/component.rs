@@ -5,25 +5,40 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::accrual::Accrual;
+use super::adaptive::Adaptive;
 use super::answer::{Seen, compare};
 use super::case::{Case, Manner};
 use super::circuits::Circuits;
+use super::codel::Dropper;
 use super::fields::Fields;
 use super::limits::Limits;
+use super::slots::Slots;
+use super::throttle::Throttled;
 use super::verdict::{Mismatch, Verdict};
 use super::window::SlidingWindow;
 
 /// The components that exist.
-const COMPONENTS: [&str; 9] = [
+const COMPONENTS: [&str; 20] = [
+    "adaptive_limiter",
+    "adaptive_throttle",
     "break_duration",
     "break_duration_generator",
     "breaker_composition",
     "breaker_trip_decision",
+    "bulkhead",
     "circuit_breaker",
     "client_rate_adaptation",
+    "codel",
+    "exp_average",
     "failure_accrual",
+    "lifo_queue",
+    "partitioned_limiter",
+    "percentile_window",
+    "priority_shedder",
+    "queue_rejection_rate",
     "rate_limiter",
     "sliding_window",
+    "system_protection",
 ];
 
 /// The most repetitions of a step that are taken for meant.
@@ -85,6 +100,17 @@ fn build(case: &Case<'_>, manner: Manner<'_>) -> Result<Box<dyn Subject>, Mismat
         "sliding_window" => Box::new(SlidingWindow::build(case.config, manner)?),
         "failure_accrual" => Box::new(Accrual::build(case.config, manner)?),
         "rate_limiter" | "client_rate_adaptation" => Box::new(Limits::build(case.config, manner)?),
+        "adaptive_limiter" => Box::new(Adaptive::build(case.config, manner)?),
+        "adaptive_throttle" => Box::new(Throttled::build(case.config, manner)?),
+        "codel" => Box::new(Dropper::build(case.config, manner)?),
+        component @ ("bulkhead" | "lifo_queue" | "partitioned_limiter") => {
+            Box::new(Slots::build(component, case.config, manner)?)
+        }
+        other @ ("exp_average"
+        | "percentile_window"
+        | "priority_shedder"
+        | "queue_rejection_rate"
+        | "system_protection") => return Err(Mismatch::not_offered(other)),
         component => Box::new(Circuits::build(component, case.config, manner)?),
     })
 }

@@ -29,7 +29,11 @@ impl Lines {
         }
         let spared: u64 = moment.lamps.iter().map(|lamp| lamp.spared).sum();
         let refused = moment.ward.as_ref().map_or(0, |ward| ward.refused);
-        writeln!(out, " spared {spared:>5} refused {refused:>5}")?;
+        write!(out, " spared {spared:>5} refused {refused:>5}")?;
+        if let Some(rank) = &moment.rank {
+            write!(out, " till {:>2} slots, {:>2} wait", rank.slots, rank.waiting)?;
+        }
+        writeln!(out)?;
         for (i, lamp) in moment.lamps.iter().enumerate() {
             let before = self.states.get(i).copied().unwrap_or(State::Closed);
             if lamp.state != before {
@@ -74,7 +78,8 @@ mod tests {
         assert!(first.starts_with("-- b-hangs: B takes calls"), "{first}");
         assert!(first.contains("50.0 % good, others  25.0 %, p99   7 ms, slots 64"), "{first}");
         assert!(
-            first.contains("B open") && first.contains("spared    12 refused    34"),
+            first.contains("B open")
+                && first.contains("spared    12 refused    34 till  7 slots,  8 wait\n"),
             "{first}"
         );
         assert!(first.ends_with("upstream-b is open because\n"), "{first}");

@@ -63,7 +63,7 @@ fn stops(event: &Event) -> bool {
 }
 
 fn draw(frame: &mut Frame<'_>, moment: &Moment<'_>, curves: &[Curve; 2]) {
-    let rows = [Constraint::Length(2), Constraint::Min(9), Constraint::Length(10)];
+    let rows = [Constraint::Length(2), Constraint::Min(9), Constraint::Length(11)];
     let [head, shops, gates] = Layout::vertical(rows).areas(frame.area());
     draw_head(frame, head, moment);
     let halves = Layout::horizontal([Constraint::Fill(1); 2]).areas::<2>(shops);
@@ -145,6 +145,9 @@ fn draw_gates(frame: &mut Frame<'_>, area: Rect, moment: &Moment<'_>) {
     lines.extend(moment.ward.as_ref().map(|ward| {
         Line::from(vec![Span::from("▮ ").fg(Color::Blue), Span::from(ward.explain.as_str())])
     }));
+    lines.extend(moment.rank.as_ref().map(|rank| {
+        Line::from(vec![Span::from("▶ ").fg(Color::Blue), Span::from(rank.explain.as_str())])
+    }));
     frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }).block(block), area);
 }
 
@@ -197,6 +200,7 @@ mod tests {
             "12 calls spared",
             "34 requests refused",
             "▮ per-client grants 20/s",
+            "▶ till: 7 of 7 slots",
             "● B open",
             "upstream-b is open because",
         ] {
