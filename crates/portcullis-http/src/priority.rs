@@ -154,9 +154,10 @@ where
         if beyond && !self.trust.trusts(request) { Some(self.max_external) } else { asked }
     }
 
-    /// Puts it into the extensions, unless it says nothing: normal is what all calls are.
+    /// Puts it into the extensions. What is normal, and asks for nothing else, needs no word.
     fn mark(&self, request: &mut Request<B>, priority: Priority) {
-        if priority != Priority::NORMAL {
+        // A header of a stranger must not speak louder than what was made of it.
+        if priority != Priority::NORMAL || self.asked(request.headers()).is_some() {
             request.extensions_mut().insert(priority);
         }
     }

@@ -301,13 +301,29 @@ impl QueueConfig {
             wrong("critical_open_limit", value, "at most the slots in all", "lower it");
         }
         if self.limit.is_some() && self.shared == 0 {
-            let allowed = "at least 1 where there is a limit that moves";
-            wrong("shared", "0".to_owned(), allowed, "share a slot, so that the limit can grow");
+            let [allowed, fix] = Self::SHARED_BESIDE_LIMIT;
+            wrong("shared", "0".to_owned(), allowed, fix);
         }
         if let Some(limit) = &self.limit {
             limit.check(&mut wrong);
         }
         ConfigErrors::check(errors)
+    }
+
+    /// What is allowed where a limit moves, and what to do.
+    const SHARED_BESIDE_LIMIT: [&str; 2] = [
+        "at least 1 where there is a limit that moves",
+        "share a slot, so that the limit can grow",
+    ];
+
+    /// Whether a limit may move the slots.
+    pub(crate) fn check_shared(&self) -> Result<(), ConfigErrors> {
+        if self.shared > 0 {
+            return Ok(());
+        }
+        let [allowed, fix] = Self::SHARED_BESIDE_LIMIT.map(str::to_owned);
+        let path = "shared".to_owned();
+        ConfigErrors::check(vec![ConfigError { path, value: "0".to_owned(), allowed, fix }])
     }
 
     /// All slots, reserved and shared.

@@ -13,7 +13,9 @@ use std::sync::Weak;
 use std::task::Waker;
 use std::time::Duration;
 
-use breaker_core::{Chance, Class, EventKind, Priority, Reason, Rejected, Tick};
+use breaker_core::{
+    Chance, Class, EventKind, Priority, Reason, Rejected, State as CircuitState, Tick,
+};
 
 use crate::config::QueueConfig;
 use crate::home::Home;
@@ -83,6 +85,12 @@ pub(crate) struct State {
     drain: Drain,
     home: Weak<Home>,
     life: Life,
+    /// What the limit said when slots were shared out by it.
+    limited_to: u32,
+    /// The limit is one of the user's own, and in no configuration.
+    own_limit: bool,
+    /// Somebody says how long its caller waits, so it matters how long calls take.
+    hurries: bool,
     /// Somebody wants to hear of each call.
     heard: bool,
     /// A circuit is watched.
@@ -148,6 +156,18 @@ pub(crate) struct Pass {
 
 impl Pass {
     pub(crate) const ALL: Self = Self { least: Class::Bulk, reason: Reason::Open, bounded: false };
+
+    pub(crate) const fn of(circuit: CircuitState) -> Self {
+        match circuit {
+            CircuitState::Open | CircuitState::ForcedOpen => {
+                Self { least: Class::Critical, reason: Reason::Open, bounded: true }
+            }
+            CircuitState::HalfOpen => {
+                Self { least: Class::High, reason: Reason::BelowShare, bounded: false }
+            }
+            _ => Self::ALL,
+        }
+    }
 }
 
 /// What is to be done once the lock is let go: wakers and observers are code of others.
@@ -292,6 +312,17 @@ impl Desk {
         order(class).iter().copied().find(|kind| self.try_take(*kind, true) == Some(true))
     }
 
+    /// How many slots are free that a class may not take.
+    pub(crate) fn out_of_reach(&self, class: Class) -> u32 {
+        let within = order(class);
+        let words = self.words.iter().map(|word| Word(word.load(Ordering::Relaxed)));
+        let free = words.map(|word| word.slots().saturating_sub(word.taken()));
+        free.enumerate()
+            .filter(|(kind, _)| !within.iter().any(|own| own.index() == *kind))
+            .map(|(_, free)| free)
+            .sum()
+    }
+
     fn has_room(&self, class: Class) -> bool {
         let room = |kind: &Kind| Word(self.words[kind.index()].load(Ordering::Relaxed)).has_room();
         order(class).iter().any(room)
@@ -323,6 +354,7 @@ impl Desk {
     /// Sets the slots of each kind by the configuration and the limit in force.
     fn share_out(&self, state: &mut State) {
         let limit = state.limit.as_ref().map_or(u32::MAX, |limit| limit.limit().max(1));
+        state.limited_to = limit;
         for (word, slots) in self.words.iter().zip(split(&state.config, limit)) {
             let mut seen = word.load(Ordering::Relaxed);
             loop {
@@ -410,7 +442,7 @@ impl State {
         Self {
             config: *config,
             queue: Queue::new(),
-            limit: config.limit.as_ref().map(|limit| limit.begin()),
+            limit: begin(config, None),
             throttling: config.throttle.as_ref().map(Throttling::new),
             counts: Counts::default(),
             chance: Chance::seeded(0x5eed),
@@ -422,6 +454,9 @@ impl State {
             drain: Drain::default(),
             home: Weak::new(),
             life: Life::Lives,
+            limited_to: 0,
+            own_limit: false,
+            hurries: false,
             heard: false,
             watches: false,
         }
@@ -431,7 +466,7 @@ impl State {
     fn set_gate(&self, desk: &Desk) {
         let throttles = self.config.throttle.is_some();
         let look = self.heard || self.watches || throttles;
-        let timed = self.heard || self.limit.is_some() || throttles;
+        let timed = self.heard || self.limit.is_some() || throttles || self.hurries;
         let gate = Gate::new(self.config.min_priority, look, timed);
         desk.gate.store(gate.0, Ordering::Relaxed);
     }
@@ -454,6 +489,9 @@ impl State {
         if let Err(reason) = self.lets(now, pass, asking.priority) {
             return Entered::Refused(self.refuse(reason, now, asking.priority, out));
         }
+        if let Err(reason) = self.has_time(desk, now, asking.remaining) {
+            return Entered::Refused(self.refuse(reason, now, asking.priority, out));
+        }
         self.serve(desk, now, pass, out);
         let class = asking.priority.class();
         // Whoever waits on fits none of the slots that are free now: they were offered.
@@ -466,10 +504,7 @@ impl State {
         }
         match self.join(desk, now, pass, asking, out) {
             Ok(joined) => joined,
-            Err(reason) => {
-                self.withdraw(now, class);
-                Entered::Refused(self.refuse(reason, now, asking.priority, out))
-            }
+            Err(reason) => Entered::Refused(self.refuse(reason, now, asking.priority, out)),
         }
     }
 
@@ -489,11 +524,32 @@ impl State {
         Ok(())
     }
 
+    /// Until when a call is of any use to its caller, unless there is no time for it now.
+    fn has_time(
+        &mut self,
+        desk: &Desk,
+        now: Tick,
+        remaining: Option<Duration>,
+    ) -> Result<Tick, Reason> {
+        let Some(left) = remaining else { return Ok(Tick::MAX) };
+        if !self.hurries {
+            // From now on calls are timed.
+            self.hurries = true;
+            self.set_gate(desk);
+        }
+        let typical = Duration::from_nanos(self.typical as u64);
+        let spare = left.checked_sub(typical).filter(|spare| !spare.is_zero());
+        Ok(now.after(spare.ok_or(Reason::TooLate)?))
+    }
+
     fn is_bound(&self) -> bool {
         self.critical_out >= self.config.critical_open_limit
     }
 
     fn take(&mut self, desk: &Desk, pass: Pass, class: Class) -> Option<Taken> {
+        if pass.bounded && self.is_bound() {
+            return None;
+        }
         let kind = desk.take_locked(class)?;
         if pass.bounded {
             self.critical_out += 1;
@@ -515,14 +571,11 @@ impl State {
         if !asking.may_wait || wait.is_zero() || self.config.capacity == 0 {
             return Err(Reason::AtLimit);
         }
-        let latest = match asking.remaining {
-            None => Tick::MAX,
-            Some(left) => {
-                let typical = Duration::from_nanos(self.typical as u64);
-                let spare = left.checked_sub(typical).filter(|spare| !spare.is_zero());
-                now.after(spare.ok_or(Reason::TooLate)?)
-            }
-        };
+        if pass.bounded && self.is_bound() {
+            // Nobody would wake it when the circuit closes.
+            return Err(pass.reason);
+        }
+        let latest = self.has_time(desk, now, asking.remaining)?;
         // From here on nobody gives a slot back unseen; one may have been a moment ago.
         if !planted("guards-late") {
             desk.guard(self);
@@ -562,8 +615,12 @@ impl State {
             self.settle_left(out);
         }
         while self.queue.len() > 0 {
-            let bound = pass.bounded && self.is_bound();
-            let fits = |class| !bound && desk.has_room(class);
+            if pass.bounded && self.is_bound() {
+                // As for those who come: nobody would wake them when the circuit closes.
+                self.queue.shed_all(pass.reason, &mut out.left);
+                return self.settle_left(out);
+            }
+            let fits = |class| desk.has_room(class);
             let next = self.queue.next(&self.config, now, fits, &mut out.left);
             self.settle_left(out);
             let Some(id) = next else { break };
@@ -589,6 +646,7 @@ impl State {
     /// Tells those who left the queue why.
     fn settle_left(&mut self, out: &mut Out) {
         for Left { id, reason } in out.left.drain(..) {
+            self.counts.count(reason);
             let seat = &mut self.seats[id as usize];
             seat.verdict = Verdict::Refused(reason);
             out.wakers.extend(seat.waker.take());
@@ -642,6 +700,7 @@ impl State {
             // Its time is over, whatever the queue says: it must not ask for ever.
             if self.seats[id as usize].verdict == Verdict::Waits {
                 self.queue.leave(id);
+                self.counts.count(Reason::QueueTimeout);
                 self.seats[id as usize].verdict = Verdict::Refused(Reason::QueueTimeout);
             }
         }
@@ -654,8 +713,7 @@ impl State {
             }
             Verdict::Refused(reason) => {
                 out.wakers.extend(self.vacate(id));
-                self.withdraw(now, priority.class());
-                Turn::Refused(self.refuse(reason, now, priority, out))
+                Turn::Refused(self.refusal(reason, now, priority, out))
             }
             Verdict::Waits | Verdict::Nobody => {
                 out.old = seat.waker.replace(waker);
@@ -665,8 +723,8 @@ impl State {
     }
 
     /// Takes a call off its seat that has given up; the slot that it had been given, if any.
-    pub(crate) fn leave(&mut self, now: Tick, id: u32, out: &mut Out) -> Option<Taken> {
-        let Seat { verdict, priority, .. } = self.seats[id as usize];
+    pub(crate) fn leave(&mut self, id: u32, out: &mut Out) -> Option<Taken> {
+        let verdict = self.seats[id as usize].verdict;
         let taken = match verdict {
             Verdict::Granted(taken, _) => Some(taken),
             Verdict::Waits => {
@@ -676,7 +734,6 @@ impl State {
             }
             Verdict::Refused(_) | Verdict::Nobody => None,
         };
-        self.withdraw(now, priority.class());
         out.old = self.vacate(id);
         taken.filter(|_| !planted("leaves-with-a-slot"))
     }
@@ -695,11 +752,9 @@ impl State {
         let took = sample.ended.since(sample.started).as_nanos() as f64;
         self.typical += (took - self.typical) * if self.typical == 0.0 { 1.0 } else { 0.1 };
         let Some(limit) = &mut self.limit else { return };
-        let from = limit.limit();
         limit.sample(sample);
-        let to = limit.limit();
-        if from != to {
-            self.share_out_by(desk, out, (from, to));
+        if limit.limit().max(1) != self.limited_to {
+            self.share_out(desk, out);
         }
     }
 
@@ -710,24 +765,17 @@ impl State {
         limit: Box<dyn LimitAlgorithm>,
         out: &mut Out,
     ) -> Option<Box<dyn LimitAlgorithm>> {
-        let from = desk.slots();
         let old = self.limit.replace(limit);
+        self.own_limit = true;
         self.set_gate(desk);
-        self.share_out_by(desk, out, (from, desk.slots()));
+        self.share_out(desk, out);
         old
     }
 
-    /// Takes in that the callee took a call.
-    pub(crate) fn accept(&mut self, now: Tick) {
+    /// Takes in whether the callee took a call of this class.
+    pub(crate) fn ended(&mut self, now: Tick, class: Class, accepted: bool) {
         if let (Some(throttling), Some(throttle)) = (&mut self.throttling, &self.config.throttle) {
-            throttling.accepted(throttle, now);
-        }
-    }
-
-    /// Takes in that a call was not made after all.
-    pub(crate) fn withdraw(&mut self, now: Tick, class: Class) {
-        if let (Some(throttling), Some(throttle)) = (&mut self.throttling, &self.config.throttle) {
-            throttling.withdrawn(throttle, now, class);
+            throttling.ended(throttle, now, class, accepted);
         }
     }
 
@@ -737,23 +785,32 @@ impl State {
         self.settle_left(out);
     }
 
-    fn share_out_by(&mut self, desk: &Desk, out: &mut Out, (from, to): (u32, u32)) {
+    fn share_out(&mut self, desk: &Desk, out: &mut Out) {
+        let from = desk.slots();
         desk.share_out(self);
-        out.tell(|| EventKind::LimitChanged { from, to });
+        let to = desk.slots();
+        if from != to {
+            out.tell(|| EventKind::LimitChanged { from, to });
+        }
     }
 
-    /// Puts another configuration in force.
+    /// Puts another configuration in force. An algorithm of the user's own stays, unless it is
+    /// `replaced` as all the rest.
     pub(crate) fn reconfigure(
         &mut self,
         desk: &Desk,
         config: &QueueConfig,
+        replaced: bool,
         out: &mut Out,
     ) -> Option<Box<dyn LimitAlgorithm>> {
-        let (from, least) = (desk.slots(), self.config.min_priority);
+        let least = self.config.min_priority;
         let mut old = None;
-        if self.config.limit != config.limit {
-            let new = config.limit.as_ref().map(|limit| limit.begin());
-            old = std::mem::replace(&mut self.limit, new);
+        let other = self.config.limit != config.limit || self.config.total() != config.total();
+        if if self.own_limit { replaced } else { other } {
+            let so_far = self.limit.as_ref().map(|limit| limit.limit());
+            let so_far = so_far.filter(|_| !self.own_limit);
+            old = std::mem::replace(&mut self.limit, begin(config, so_far));
+            self.own_limit = false;
         }
         if self.config.throttle != config.throttle {
             self.throttling = config.throttle.as_ref().map(Throttling::new);
@@ -762,11 +819,7 @@ impl State {
         if !planted("gate-stays") {
             self.set_gate(desk);
         }
-        desk.share_out(self);
-        let to = desk.slots();
-        if from != to {
-            out.tell(|| EventKind::LimitChanged { from, to });
-        }
+        self.share_out(desk, out);
         if least != config.min_priority {
             self.queue.shed_below(config.min_priority, &mut out.left);
             self.settle_left(out);
@@ -776,15 +829,12 @@ impl State {
     }
 
     fn refuse(&mut self, reason: Reason, now: Tick, priority: Priority, out: &mut Out) -> Rejected {
-        let counts = &mut self.counts;
-        *match reason {
-            Reason::QueueTimeout | Reason::TooLate => &mut counts.timed_out,
-            Reason::Displaced => &mut counts.displaced,
-            Reason::QueueFull | Reason::AtLimit => &mut counts.full,
-            Reason::Throttled => &mut counts.throttled,
-            Reason::QueueStands => &mut counts.dropped,
-            _ => &mut counts.shed,
-        } += 1;
+        self.counts.count(reason);
+        self.refusal(reason, now, priority, out)
+    }
+
+    /// What somebody is told who was counted already.
+    fn refusal(&self, reason: Reason, now: Tick, priority: Priority, out: &mut Out) -> Rejected {
         let rejected = Rejected::new(self.config.name, reason)
             .with_retry_after(self.drain.hint(now, self.queue.len()))
             .with_priority(priority);
@@ -793,12 +843,35 @@ impl State {
     }
 }
 
+impl Counts {
+    fn count(&mut self, reason: Reason) {
+        *match reason {
+            Reason::QueueTimeout | Reason::TooLate => &mut self.timed_out,
+            Reason::Displaced => &mut self.displaced,
+            Reason::QueueFull | Reason::AtLimit => &mut self.full,
+            Reason::Throttled => &mut self.throttled,
+            Reason::QueueStands => &mut self.dropped,
+            _ => &mut self.shed,
+        } += 1;
+    }
+}
+
+/// The algorithm of the configuration, which never lets more calls run than there are slots. It
+/// begins where the one before it was.
+fn begin(config: &QueueConfig, now: Option<u32>) -> Option<Box<dyn LimitAlgorithm>> {
+    let most = u32::try_from(config.total()).unwrap_or(u32::MAX).max(1);
+    Some(config.limit.as_ref()?.within(most, now).begin())
+}
+
 impl Drain {
     /// When one who comes then will probably find the queue empty.
     fn hint(self, now: Tick, waiting: usize) -> Duration {
         const SHORTEST: Duration = Duration::from_secs(1);
         const LONGEST: Duration = Duration::from_secs(30);
-        let per_call = now.since(self.since).as_secs_f64() / f64::from(self.served.max(1));
+        if waiting == 0 || self.served == 0 {
+            return SHORTEST;
+        }
+        let per_call = now.since(self.since).as_secs_f64() / f64::from(self.served);
         let hint = per_call * (waiting as f64 + 1.0);
         Duration::from_secs_f64(hint.min(LONGEST.as_secs_f64())).max(SHORTEST)
     }

@@ -63,8 +63,9 @@ impl Call {
         self
     }
 
-    /// How long its caller waits for an answer. It is refused where it would not get a slot, and be
-    /// served, within that time.
+    /// How long its caller waits for an answer. It is refused at once where that is less than calls
+    /// take on average, and otherwise waits no longer than leaves it so much. How long calls take is
+    /// measured from the first call on that says this.
     pub const fn remaining(mut self, remaining: Duration) -> Self {
         self.remaining = Some(remaining);
         self
@@ -112,7 +113,7 @@ impl PriorityQueue {
     #[inline]
     pub fn try_acquire(&self, call: impl Into<Call>) -> Result<Slot, Rejected> {
         let call = call.into();
-        if let Some(slot) = self.acquire_at_once(call.priority) {
+        if let Some(slot) = self.acquire_at_once(&call) {
             return Ok(slot);
         }
         self.ask(&call, false).try_now().unwrap_or_else(|_| unreachable!("it may not wait"))
@@ -122,7 +123,7 @@ impl PriorityQueue {
     #[inline]
     pub fn acquire(&self, call: impl Into<Call>) -> Wait {
         let call = call.into();
-        match self.acquire_at_once(call.priority) {
+        match self.acquire_at_once(&call) {
             Some(slot) => Wait::decided(Ok(slot)),
             None => self.ask(&call, true),
         }
@@ -130,7 +131,8 @@ impl PriorityQueue {
 
     /// Takes a slot where one is free and nothing else is to be looked at.
     #[inline(always)]
-    pub(crate) fn acquire_at_once(&self, priority: Priority) -> Option<Slot> {
+    pub(crate) fn acquire_at_once(&self, call: &Call) -> Option<Slot> {
+        let Call { priority, remaining: None, .. } = *call else { return None };
         let desk = self.home.desk;
         let gate = desk.gate();
         let slot = Slot::new(desk, desk.take_at_once(gate, priority)?, priority);
@@ -169,7 +171,7 @@ impl PriorityQueue {
     /// What [`QueueConfig::check`] finds: a class that would be admitted has no slot to take. Then
     /// nothing is changed.
     pub fn min_priority(&self, least: Priority) -> Result<(), ConfigErrors> {
-        self.home.reconfigure(|config| config.min_priority(least))
+        self.home.reconfigure(false, |config| config.min_priority(least))
     }
 
     /// Puts another configuration in force, as a whole. Calls that run keep their slots, and those
@@ -179,7 +181,7 @@ impl PriorityQueue {
     /// What [`QueueConfig::check`] finds; then nothing is changed.
     pub fn reconfigure(&self, config: impl Into<QueueConfig>) -> Result<(), ConfigErrors> {
         let config = config.into();
-        self.home.reconfigure(|_| config)
+        self.home.reconfigure(true, |_| config)
     }
 
     /// The configuration in force.
@@ -187,9 +189,13 @@ impl PriorityQueue {
         self.home.config()
     }
 
-    /// Has an algorithm of your own move the number of slots, within those of the configuration.
-    pub fn limit_by(&self, limit: impl LimitAlgorithm + 'static) {
-        self.home.limit_by(Box::new(limit));
+    /// Has an algorithm of your own move the number of slots, within those of the configuration, until
+    /// the next [`reconfigure`](Self::reconfigure).
+    ///
+    /// # Errors
+    /// Where no slot is shared: a limit could take all slots of a class, and never hear of it again.
+    pub fn limit_by(&self, limit: impl LimitAlgorithm + 'static) -> Result<(), ConfigErrors> {
+        self.home.limit_by(Box::new(limit))
     }
 
     /// Watches a circuit: while it is open, only critical calls are admitted, at most
@@ -207,7 +213,7 @@ impl PriorityQueue {
     /// All figures, at this moment.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        self.home.look(|state, now| Snapshot::of(self.home.desk, state, now))
+        self.home.look(|state, now, pass| Snapshot::of(self.home.desk, state, now, pass))
     }
 
     /// Why it is as it is, in a sentence.

@@ -2,13 +2,13 @@
 
 use std::any::Any;
 use std::fmt;
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 
 use breaker_core::{
-    CircuitBreaker, Class, Clock, Event, EventKind, Interest, Name, Observe, Observers, Outcome,
-    Priority, Reason, State as CircuitState, Tick,
+    CircuitBreaker, Class, Clock, ConfigErrors, Event, EventKind, Interest, Name, Observe,
+    Observers, Outcome, Priority, State as CircuitState, Tick,
 };
 
 use crate::config::QueueConfig;
@@ -31,73 +31,56 @@ pub(crate) struct Home {
 /// Those who watch, and the circuit that is watched.
 struct Company {
     observers: Observers,
+    observed: bool,
     circuit: Option<CircuitBreaker>,
-    /// How often it has changed.
-    changes: u64,
 }
 
 /// Whether all observers were told, or the first panic of one.
-type Told = Result<(), Box<dyn Any + Send>>;
+pub(crate) type Told = Result<(), Box<dyn Any + Send>>;
 
 /// A circuit is watched.
 const CIRCUIT: u32 = 1;
-/// What observers want to hear.
-const HEARD: [(u32, Interest); 3] =
-    [(2, Interest::CHANGES), (4, Interest::REFUSALS), (8, Interest::CALLS)];
+/// Somebody observes.
+const OBSERVED: u32 = 2;
 
 impl Home {
     pub(crate) fn open(config: &QueueConfig, clock: Arc<dyn Clock>) -> Arc<Self> {
         let desk = pool::desk(config);
-        let company = Company { observers: Observers::default(), circuit: None, changes: 0 };
+        let company = Company { observers: Observers::default(), observed: false, circuit: None };
         let (flags, company) = (AtomicU32::new(0), Mutex::new(company));
         let home = Arc::new(Self { desk, clock, flags, company });
         desk.begin(config, Arc::downgrade(&home));
         home
     }
 
-    /// Takes in who watches and what is watched. Whoever changes either does this afterwards: so the
-    /// last of several has seen the changes of all.
-    fn refresh(&self) {
-        loop {
-            let (observers, seen) = {
-                let company = lock(&self.company);
-                (company.observers.clone(), company.changes)
-            };
-            // An observer is somebody else's code.
-            let interest = observers.interest();
-            let company = lock(&self.company);
-            if company.changes == seen {
-                let watches = company.circuit.is_some();
-                let heard = HEARD.iter().filter(|(_, kind)| interest.includes(*kind));
-                let none = u32::from(watches) * CIRCUIT;
-                let flags = heard.fold(none, |flags, (flag, _)| flags | flag);
-                self.flags.store(flags, Ordering::Relaxed);
-                let calls = interest.includes(Interest::CALLS);
-                return self.desk.with(|state| state.company(self.desk, calls, watches));
-            }
-        }
+    /// Takes in who watches and what is watched. Observers may change at any time what they want to
+    /// hear: so where there is one, all calls look.
+    fn refresh(&self, company: &Company) {
+        let watches = company.circuit.is_some();
+        let observed = company.observed;
+        let flags = u32::from(watches) * CIRCUIT + u32::from(observed) * OBSERVED;
+        self.flags.store(flags, Ordering::Relaxed);
+        self.desk.with(|state| state.company(self.desk, observed, watches));
     }
 
     pub(crate) fn now(&self) -> Tick {
         self.clock.now()
     }
 
-    /// What the circuit that is watched lets through.
-    fn pass(&self) -> Pass {
+    /// What the circuit that is watched lets through. Its observers may panic where it changes its
+    /// state now; by then it has changed it.
+    fn pass(&self) -> (Pass, Told) {
         if self.flags.load(Ordering::Relaxed) & CIRCUIT == 0 {
-            return Pass::ALL;
+            return (Pass::ALL, Ok(()));
         }
         let circuit = lock(&self.company).circuit.clone();
-        let Some(circuit) = circuit else { return Pass::ALL };
-        match circuit.state() {
-            CircuitState::Open | CircuitState::ForcedOpen => {
-                Pass { least: Class::Critical, reason: Reason::Open, bounded: true }
-            }
-            CircuitState::HalfOpen => {
-                Pass { least: Class::High, reason: Reason::BelowShare, bounded: false }
-            }
-            _ => Pass::ALL,
-        }
+        let Some(circuit) = circuit else { return (Pass::ALL, Ok(())) };
+        let state = || catch_unwind(AssertUnwindSafe(|| circuit.state()));
+        let (state, told) = match state() {
+            Ok(state) => (state, Ok(())),
+            Err(panic) => (state().unwrap_or(CircuitState::Open), Err(panic)),
+        };
+        (Pass::of(state), told)
     }
 
     /// Does something at the desk, and then tells everybody whom it concerns.
@@ -112,36 +95,29 @@ impl Home {
         &self,
         work: impl FnOnce(&mut State, Tick, Pass, &mut Out) -> T,
     ) -> (T, Told) {
-        let (now, pass) = (self.now(), self.pass());
-        let told = self.hears(Interest::CALLS) || self.hears(Interest::CHANGES);
-        let mut out = Out::new(told);
+        let now = self.now();
+        let (pass, mut told) = self.pass();
+        let observers = self.observers();
+        let interest = observers.as_ref().map_or(Interest::NOTHING, Observers::interest);
+        let mut out = Out::new(interest.includes(Interest::CALLS | Interest::CHANGES));
         let (done, name) =
             self.desk.with(|state| (work(state, now, pass, &mut out), state.config.name));
         out.wake();
-        let refused = out.refused.take().map(EventKind::Refused);
-        let events = std::mem::take(&mut out.events);
-        let mut told = Ok(());
-        // All are told, also after a panic.
-        for event in events.iter().chain(&refused) {
-            told = told.and(self.tell(&name, now, event));
+        if let Some(observers) = observers {
+            let refused = out.refused.take().map(EventKind::Refused);
+            let events = std::mem::take(&mut out.events);
+            // All are told, also after a panic.
+            for event in events.iter().chain(&refused) {
+                told = told.and(tell(&observers, &name, now, event));
+            }
         }
-        (done, told)
-    }
-
-    fn hears(&self, kind: Interest) -> bool {
-        let flags = self.flags.load(Ordering::Relaxed);
-        HEARD.iter().any(|(flag, heard)| flags & flag != 0 && heard.includes(kind))
-    }
-
-    /// Tells observers; the panic of one harms nobody, and is to go on.
-    fn tell(&self, name: &Name, at: Tick, kind: &EventKind) -> Told {
-        if !self.hears(kind.interest()) {
-            return Ok(());
-        }
-        let observers = lock(&self.company).observers.clone();
-        let told = observers.tell(&Event { circuit: name, partition: None, at, kind });
         // One panic may be on its way already, through the drop of a call.
-        if std::thread::panicking() { Ok(()) } else { told }
+        (done, if std::thread::panicking() { Ok(()) } else { told })
+    }
+
+    fn observers(&self) -> Option<Observers> {
+        let observed = self.flags.load(Ordering::Relaxed) & OBSERVED != 0;
+        observed.then(|| lock(&self.company).observers.clone())
     }
 
     // ===== calls =====
@@ -161,24 +137,15 @@ impl Home {
         entered
     }
 
-    /// What the call on a seat does next. It has left the seat where it does not go on waiting, and
-    /// where this panics.
-    pub(crate) fn turn(&self, seat: (u32, Tick), priority: Priority, waker: Waker) -> Turn {
-        let (turn, told) = self.done_at_desk(|state, now, pass, out| {
+    /// What the call on a seat does next, and the panic of an observer, which is to go on when that
+    /// is in good hands. It has left the seat where it does not go on waiting.
+    pub(crate) fn turn(&self, seat: (u32, Tick), waker: Waker) -> (Turn, Told) {
+        self.done_at_desk(|state, now, pass, out| {
             state.turn(self.desk, (now, pass), seat, waker, out)
-        });
-        if let Err(panic) = told {
-            match turn {
-                Turn::Takes(taken, _) => self.undo(taken, priority),
-                Turn::Waits(_) => self.quit(seat.0, priority),
-                Turn::Refused(_) => {}
-            }
-            resume_unwind(panic);
-        }
-        turn
+        })
     }
 
-    fn undo(&self, taken: Taken, priority: Priority) {
+    pub(crate) fn undo(&self, taken: Taken, priority: Priority) {
         if !planted("told-too-early") {
             drop(Slot::new(self.desk, taken, priority));
         }
@@ -193,7 +160,7 @@ impl Home {
     }
 
     fn leave(&self, seat: u32) -> Option<Taken> {
-        self.at_desk(|state, now, _, out| state.leave(now, seat, out))
+        self.at_desk(|state, _, _, out| state.leave(seat, out))
     }
 
     pub(crate) fn raise(&self, seat: u32, to: Priority) {
@@ -208,16 +175,16 @@ impl Home {
         self.at_desk(|state, now, pass, out| state.serve(self.desk, now, pass, out));
     }
 
-    /// Takes in how a call ended that began at `started`.
-    pub(crate) fn record(&self, started: Tick, priority: Priority, end: End) {
-        self.at_desk(|state, now, pass, out| match end {
-            End::NotMade => state.withdraw(now, priority.class()),
-            End::OwnFault => state.accept(now),
-            End::Says(verdict) => {
-                if matches!(verdict, Verdict::Answered | Verdict::Cancelled) {
-                    state.accept(now);
-                }
-                let in_flight = self.desk.running();
+    /// Takes in how a call of this class ended, which began at `started`.
+    pub(crate) fn record(&self, started: Tick, class: Class, end: End) {
+        self.at_desk(|state, now, pass, out| {
+            match end {
+                End::NotMade | End::Says(Verdict::Cancelled) => {}
+                End::OwnFault | End::Says(Verdict::Answered) => state.ended(now, class, true),
+                End::NotTaken | End::Says(_) => state.ended(now, class, false),
+            }
+            if let End::Says(verdict) = end {
+                let in_flight = self.desk.running() + self.desk.out_of_reach(class);
                 let sample = Sample { started, ended: now, in_flight, verdict };
                 state.sample(self.desk, &sample, out);
                 state.serve(self.desk, now, pass, out);
@@ -226,24 +193,26 @@ impl Home {
     }
 
     pub(crate) fn finished(&self, priority: Priority) {
-        let kind = EventKind::Finished { priority, running: self.desk.running() };
-        if self.hears(Interest::CALLS) {
-            let told = self.tell(&self.config().name, self.now(), &kind);
+        if let Some(observers) = self.observers() {
+            let kind = EventKind::Finished { priority, running: self.desk.running() };
+            let told = tell(&observers, &self.config().name, self.now(), &kind);
             told.unwrap_or_else(|panic| resume_unwind(panic));
         }
     }
 
     // ===== operators =====
 
+    /// Changes the configuration; a limit of the user's own stays unless it is `replaced`.
     pub(crate) fn reconfigure(
         &self,
+        replaced: bool,
         change: impl FnOnce(QueueConfig) -> QueueConfig,
-    ) -> Result<(), breaker_core::ConfigErrors> {
+    ) -> Result<(), ConfigErrors> {
         let old = self.at_desk(|state, now, pass, out| {
             // Two at a time: the second one changes what the first one made of it.
             let config = change(state.config);
             config.check()?;
-            let old = state.reconfigure(self.desk, &config, out);
+            let old = state.reconfigure(self.desk, &config, replaced, out);
             state.serve(self.desk, now, pass, out);
             Ok(old)
         })?;
@@ -251,13 +220,15 @@ impl Home {
         Ok(())
     }
 
-    pub(crate) fn limit_by(&self, limit: Box<dyn LimitAlgorithm>) {
+    pub(crate) fn limit_by(&self, limit: Box<dyn LimitAlgorithm>) -> Result<(), ConfigErrors> {
         let old = self.at_desk(|state, now, pass, out| {
+            state.config.check_shared()?;
             let old = state.limit_by(self.desk, limit, out);
             state.serve(self.desk, now, pass, out);
-            old
-        });
+            Ok(old)
+        })?;
         drop(old);
+        Ok(())
     }
 
     pub(crate) fn config(&self) -> QueueConfig {
@@ -267,30 +238,31 @@ impl Home {
     pub(crate) fn observe(&self, observer: Arc<dyn Observe>) {
         let old = {
             let mut company = lock(&self.company);
-            company.changes += 1;
+            company.observed = true;
             let all = company.observers.and(observer);
-            std::mem::replace(&mut company.observers, all)
+            let old = std::mem::replace(&mut company.observers, all);
+            self.refresh(&company);
+            old
         };
         drop(old);
-        self.refresh();
     }
 
     pub(crate) fn watch(&self, circuit: &CircuitBreaker) {
         let old = {
             let mut company = lock(&self.company);
-            company.changes += 1;
-            company.circuit.replace(circuit.clone())
+            let old = company.circuit.replace(circuit.clone());
+            self.refresh(&company);
+            old
         };
         drop(old);
-        self.refresh();
+        self.stir();
     }
 
-    pub(crate) fn look<T>(&self, look: impl FnOnce(&State, Tick) -> T) -> T {
-        let now = self.now();
-        self.at_desk(|state, _, pass, out| {
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&State, Tick, Pass) -> T) -> T {
+        self.at_desk(|state, now, pass, out| {
             state.settle(now, out);
             state.serve(self.desk, now, pass, out);
-            look(state, now)
+            look(state, now, pass)
         })
     }
 }
@@ -302,7 +274,9 @@ pub(crate) enum End {
     Says(Verdict),
     /// The callee took it, and it failed for a reason of its own.
     OwnFault,
-    /// The callee never saw it.
+    /// The callee did not take it, and that says nothing of its load.
+    NotTaken,
+    /// It was not made.
     NotMade,
 }
 
@@ -317,9 +291,15 @@ impl End {
             Outcome::Failure(FailureKind::Overload { .. } | FailureKind::ResourceExhausted) => {
                 Self::Says(Verdict::Overloaded)
             }
+            Outcome::Failure(FailureKind::Connection | FailureKind::RateLimited) => Self::NotTaken,
             Outcome::Failure(_) | Outcome::Ignored => Self::OwnFault,
         }
     }
+}
+
+/// Tells observers; the panic of one harms nobody, and is to go on.
+fn tell(observers: &Observers, name: &Name, at: Tick, kind: &EventKind) -> Told {
+    observers.tell(&Event { circuit: name, partition: None, at, kind })
 }
 
 impl Drop for Home {

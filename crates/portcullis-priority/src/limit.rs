@@ -29,6 +29,8 @@ pub use vegas::Vegas;
 /// answered, and those that ended by an overload answer, by a timeout, or by being dropped. Calls
 /// that failed for a reason of their own are not shown to it. State of an algorithm is bounded; time
 /// is handed in.
+///
+/// It is asked under the lock of its queue: it must be quick, and must not call that queue.
 pub trait LimitAlgorithm: Debug + Send {
     /// How many calls may run at a time; at least one.
     fn limit(&self) -> u32;
@@ -45,7 +47,8 @@ pub struct Sample {
     pub started: Tick,
     /// When it was answered, up to the head, or dropped.
     pub ended: Tick,
-    /// How many calls ran then, itself among them.
+    /// How many calls ran then, itself among them. Slots that are free, but reserved for classes above
+    /// that of the call, count as well: as far as it is concerned they are taken.
     pub in_flight: u32,
     /// What it says of the load.
     pub verdict: Verdict,
@@ -177,23 +180,30 @@ impl Limit {
     }
 
     /// The fewest calls at a time, 0..=1,000,000; default 1, by service time 2. Zero is the same as
-    /// one: no limit lets nobody through, for it would never see another call.
+    /// one: no limit lets nobody through, for it would never see another call. A start below it is
+    /// raised to it.
     ///
     /// # Panics
     /// When `calls` is above 1,000,000.
     pub const fn min(mut self, calls: u32) -> Self {
         assert!(calls <= Self::MAX, "the least of a limit is 1,000,000 calls at most");
         self.bounds.min = if calls == 0 { 1 } else { calls };
+        if self.bounds.start < self.bounds.min {
+            self.bounds.start = self.bounds.min;
+        }
         self
     }
 
-    /// The most calls at a time, 1..=1,000,000; default 200.
+    /// The most calls at a time, 1..=1,000,000; default 200. A start above it is lowered to it.
     ///
     /// # Panics
     /// When `calls` lies outside 1..=1,000,000.
     pub const fn max(mut self, calls: u32) -> Self {
         assert!(calls >= 1 && calls <= Self::MAX, "the most of a limit is 1..=1,000,000 calls");
         self.bounds.max = calls;
+        if self.bounds.start > calls {
+            self.bounds.start = calls;
+        }
         self
     }
 
@@ -201,6 +211,15 @@ impl Limit {
     #[must_use]
     pub const fn most(&self) -> u32 {
         self.bounds.max
+    }
+
+    /// The same for a queue with so many slots; it begins with `start`, where that is known.
+    pub(crate) fn within(&self, slots: u32, start: Option<u32>) -> Self {
+        let Bounds { start: first, min, max } = self.bounds;
+        let max = max.min(slots);
+        let min = min.min(max);
+        let start = start.unwrap_or(first).clamp(min, max);
+        Self { bounds: Bounds { start, min, max }, ..*self }
     }
 
     /// What the algorithm is called: `deadline`, `gradient2`, `vegas`, `aimd` or `service-time`.

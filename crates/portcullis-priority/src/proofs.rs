@@ -42,7 +42,7 @@ fn an_observer_that_panics_at_a_call_keeps_neither_its_slot_nor_its_place() {
     assert!(waits.ask(Waker::noop()).is_err());
     queue.observe(Nervous);
     assert!(panics(|| queue.acquire(Priority::NORMAL)), "it is told that somebody waits");
-    assert_eq!(queue.home.look(|state, _| state.queue.len()), 1, "only the first one waits");
+    assert_eq!(queue.home.look(|state, _, _| state.queue.len()), 1, "only the first one waits");
     drop(slot);
     let gets = waits.ask(Waker::noop()).expect("it was handed the slot");
     drop(gets);

@@ -204,6 +204,7 @@ impl Queue {
     }
 
     /// Whether somebody waits who goes before a call of this priority that comes now.
+    #[cfg(test)]
     pub(crate) fn outranks(&self, priority: Priority) -> bool {
         self.lanes.iter().filter_map(Lanes::highest).any(|level| level >= priority.level())
     }
@@ -214,6 +215,15 @@ impl Queue {
             if self.get(id).is_some_and(|waiting| waiting.base < least) {
                 self.remove(id);
                 out.push(Left { id, reason: Reason::BelowMinimum });
+            }
+        }
+    }
+
+    /// Sends away all, for this reason.
+    pub(crate) fn shed_all(&mut self, reason: Reason, out: &mut Vec<Left>) {
+        for id in 0..self.waiting.len() as u32 {
+            if self.remove(id).is_some() {
+                out.push(Left { id, reason });
             }
         }
     }

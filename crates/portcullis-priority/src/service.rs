@@ -65,7 +65,7 @@ where
     fn call(&mut self, request: Req) -> Self::Future {
         let Self { inner, layer } = self;
         let call = layer.enter.call(&request);
-        if let Some(slot) = layer.queue.acquire_at_once(call.priority) {
+        if let Some(slot) = layer.queue.acquire_at_once(&call) {
             return ResponseFuture::begin(inner, request, slot, layer);
         }
         self.ask(call, request)

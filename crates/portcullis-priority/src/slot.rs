@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use breaker_core::{FailureKind, Outcome, Priority, Tick};
+use breaker_core::{Class, FailureKind, Outcome, Priority, Tick};
 
 use crate::desk::{Desk, Taken};
 use crate::home::{End, Home};
@@ -39,6 +39,8 @@ enum Fate {
 struct Timed {
     home: Arc<Home>,
     started: Tick,
+    /// The class that it came with.
+    class: Class,
 }
 
 impl Slot {
@@ -51,8 +53,17 @@ impl Slot {
     #[inline]
     pub(crate) fn timed(self, home: &Arc<Home>, started: Option<Tick>) -> Self {
         let mut slot = self;
-        slot.timed = Some(Timed::new(home, started));
+        slot.timed = Some(Timed::new(home, started, slot.priority.class()));
         slot
+    }
+
+    /// The same, of a call that came with another class, before somebody more important waited for
+    /// it.
+    pub(crate) const fn came_as(mut self, class: Class) -> Self {
+        if let Some(timed) = &mut self.timed {
+            timed.class = class;
+        }
+        self
     }
 
     /// How important the call is.
@@ -89,7 +100,7 @@ impl Slot {
     fn end(&mut self, end: End) {
         if let Some(timed) = &self.timed {
             if std::mem::replace(&mut self.fate, Fate::Ended) != Fate::Ended {
-                timed.end(self.priority, end);
+                timed.end(end);
             }
         }
     }
@@ -117,13 +128,14 @@ impl Slot {
 
 impl Timed {
     #[inline(never)]
-    fn new(home: &Arc<Home>, started: Option<Tick>) -> Self {
-        Self { home: home.clone(), started: started.unwrap_or_else(|| home.now()) }
+    fn new(home: &Arc<Home>, started: Option<Tick>, class: Class) -> Self {
+        let started = started.unwrap_or_else(|| home.now());
+        Self { home: home.clone(), started, class }
     }
 
     #[cold]
-    fn end(&self, priority: Priority, end: End) {
-        self.home.record(self.started, priority, end);
+    fn end(&self, end: End) {
+        self.home.record(self.started, self.class, end);
     }
 }
 
@@ -165,7 +177,7 @@ fn give_more_back(
         Fate::Ended => None,
     };
     if let (Some(timed), Some(end)) = (&timed, end) {
-        quietly(|| timed.end(priority, end));
+        quietly(|| timed.end(end));
     }
     let late = planted("unbinds-late");
     if taken.bounded && !late {

@@ -2,7 +2,7 @@
 
 use breaker_core::{Class, Name, Priority, Tick};
 
-use crate::desk::{Desk, State};
+use crate::desk::{Desk, Pass, State};
 
 /// All figures of a queue, at one moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,6 +20,8 @@ pub struct Snapshot {
     pub waiting: [u32; 5],
     /// The least priority that is admitted.
     pub min_priority: Priority,
+    /// The least class that the circuit which is watched lets through; bulk where all pass.
+    pub circuit_passes: Class,
     /// The share of calls that is refused because the callee refuses many, 0..=1.
     pub throttled_share: f64,
     /// How many calls waited and got a slot, since the beginning.
@@ -41,7 +43,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    pub(crate) fn of(desk: &Desk, state: &State, now: Tick) -> Self {
+    pub(crate) fn of(desk: &Desk, state: &State, now: Tick, pass: Pass) -> Self {
         let taken = desk.taken();
         let share = match (&state.throttling, &state.config.throttle) {
             (Some(throttling), Some(throttle)) => throttling.share(throttle, now),
@@ -55,6 +57,7 @@ impl Snapshot {
             reserved_running: std::array::from_fn(|class| taken[class]),
             waiting: Class::ALL.map(|class| state.queue.depth(class)),
             min_priority: state.config.min_priority,
+            circuit_passes: pass.least,
             throttled_share: share,
             waited: counts.waited,
             left: counts.left,
@@ -86,7 +89,7 @@ impl Snapshot {
         let Self { name, slots, running, min_priority, .. } = self;
         let mut said = format!("{name}: {running} of {slots} slots are taken");
         match self.depth() {
-            0 if running < slots => said.push_str(", and the next call starts at once"),
+            0 if running < slots => {}
             0 => said.push_str(", and nobody waits"),
             depth => {
                 said.push_str(&format!(", and {depth} wait ("));
@@ -97,6 +100,12 @@ impl Snapshot {
                 said.push_str(&waiting.collect::<Vec<_>>().join(", "));
                 said.push(')');
             }
+        }
+        match self.circuit_passes {
+            Class::Bulk => {}
+            Class::Critical => said.push_str("; the circuit is open, and only critical calls pass"),
+            least => said
+                .push_str(&format!("; the circuit recovers, and calls below {least} are refused")),
         }
         if *min_priority > Priority::BULK {
             said.push_str(&format!("; calls below {min_priority} are refused"));

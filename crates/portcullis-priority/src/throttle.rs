@@ -13,7 +13,7 @@ use self::recent::Recent;
 /// How many calls are refused here while the callee refuses many.
 ///
 /// Client-side throttling ("Handling Overload", in Beyer et al., Site Reliability Engineering, 2016):
-/// of the calls of the last two minutes, those that were refused here among them, the share
+/// of the calls that ended in the last two minutes, those that were refused here among them, the share
 /// `(requests - K * accepts) / (requests + 1)` is refused. What the callee still takes, K times over,
 /// is sent, so the way back is always open.
 ///
@@ -140,7 +140,8 @@ impl Throttling {
         Self { recent: Recent::new(throttle.window) }
     }
 
-    /// Takes in that a call of this class came; whether it is sent.
+    /// Whether a call of this class is sent. One that is counts when it ends: what is still under way
+    /// is no sign of anything.
     pub(crate) fn admit(
         &mut self,
         throttle: &Throttle,
@@ -150,23 +151,24 @@ impl Throttling {
     ) -> bool {
         self.recent.advance(throttle.window, now);
         let share = throttle.share_of(self.recent.requests(), self.recent.accepts());
-        self.recent.came(class);
         if share <= 0.0 {
             return true;
         }
-        chance.below(1 << 53) as f64 >= self.share_of_class(share, class) * (1_u64 << 53) as f64
+        let own = self.share_of_class(share, class);
+        let sent = chance.below(1 << 53) as f64 >= own * (1_u64 << 53) as f64;
+        if !sent {
+            self.recent.came(class);
+        }
+        sent
     }
 
-    /// Takes in that the callee took a call.
-    pub(crate) fn accepted(&mut self, throttle: &Throttle, now: Tick) {
+    /// Takes in how a call of this class ended that was sent: whether the callee took it.
+    pub(crate) fn ended(&mut self, throttle: &Throttle, now: Tick, class: Class, accepted: bool) {
         self.recent.advance(throttle.window, now);
-        self.recent.accepted();
-    }
-
-    /// Takes in that a call that was to be sent was not made.
-    pub(crate) fn withdrawn(&mut self, throttle: &Throttle, now: Tick, class: Class) {
-        self.recent.advance(throttle.window, now);
-        self.recent.withdrawn(class);
+        self.recent.came(class);
+        if accepted {
+            self.recent.accepted();
+        }
     }
 
     /// The share of calls that are refused just now, all classes together, 0..=1.
@@ -176,8 +178,8 @@ impl Throttling {
         throttle.share_of(recent.requests(), recent.accepts())
     }
 
-    /// What of it a call of this class bears, which is counted already: what the classes below could
-    /// not give, though each gave all it has.
+    /// What of it a call of this class bears: what the classes below could not give, though each gave
+    /// all it has.
     fn share_of_class(&self, share: f64, class: Class) -> f64 {
         let below: u64 = self.recent.by_class()[..class.index()].iter().sum();
         let own = self.recent.by_class()[class.index()].max(1);

@@ -1,11 +1,12 @@
 //! Waiting for a slot: [`Wait`].
 
 use std::fmt;
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use breaker_core::{Priority, Rejected, Tick};
+use breaker_core::{Class, Priority, Rejected, Tick};
 use tokio::time::Sleep;
 
 use crate::desk::{Entered, Turn};
@@ -33,6 +34,8 @@ pub(crate) struct Waiter {
     seat: (u32, Tick),
     seated: bool,
     priority: Priority,
+    /// The class that it came with.
+    came: Class,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
@@ -53,6 +56,7 @@ impl Wait {
                 seat: (seat, latest),
                 seated: true,
                 priority,
+                came: priority.class(),
                 sleep: None,
             }),
         })
@@ -134,23 +138,24 @@ impl Waiter {
 
     /// What was decided, or until when it waits at the latest.
     pub(crate) fn ask(&mut self, waker: &Waker) -> Result<Result<Slot, Rejected>, Tick> {
-        match self.turn(waker) {
+        assert!(self.seated, "a `Wait` was polled after it had ended");
+        let (turn, told) = self.home.turn(self.seat, waker.clone());
+        // Where it waits on, it leaves its seat when it is dropped, also by the panic below.
+        self.seated = matches!(turn, Turn::Waits(_));
+        if let Err(panic) = told {
+            if let Turn::Takes(taken, _) = turn {
+                self.home.undo(taken, self.priority);
+            }
+            resume_unwind(panic);
+        }
+        match turn {
             Turn::Takes(taken, at) => {
                 let taken = Slot::new(self.home.desk, taken, self.priority);
-                Ok(Ok(slot(&self.home, taken, Some(at))))
+                Ok(Ok(slot(&self.home, taken, Some(at)).came_as(self.came)))
             }
             Turn::Refused(rejected) => Ok(Err(rejected)),
             Turn::Waits(latest) => Err(latest),
         }
-    }
-
-    /// What it does next; where it does not go on waiting, it has left its seat.
-    fn turn(&mut self, waker: &Waker) -> Turn {
-        // A panic of an observer must not leave it twice.
-        self.seated = false;
-        let turn = self.home.turn(self.seat, self.priority, waker.clone());
-        self.seated = matches!(turn, Turn::Waits(_));
-        turn
     }
 }
 

@@ -118,7 +118,7 @@ fn an_algorithm_of_ones_own_moves_the_limit_and_sees_each_call() {
     let clock = ManualClock::new();
     let queue = PriorityQueue::with_clock(QueueConfig::slots(8), clock.clone());
     let seen = Arc::new(Mutex::new(Vec::new()));
-    queue.limit_by(Written(2, seen.clone()));
+    queue.limit_by(Written(2, seen.clone())).expect("a slot is shared");
     assert_eq!(queue.snapshot().slots, 2);
     call(&queue, &clock, Outcome::Success);
     assert_eq!(queue.snapshot().slots, 3);

@@ -387,7 +387,7 @@ async fn observers_hear_of_the_queue_and_of_its_limits() {
 #[tokio::test(start_paused = true)]
 async fn it_explains_itself() {
     let queue = queue(&QueueConfig::slots(1).named("search"));
-    assert_eq!(queue.explain(), "search: 0 of 1 slots are taken, and the next call starts at once");
+    assert_eq!(queue.explain(), "search: 0 of 1 slots are taken");
     let _slot = queue.try_acquire(Priority::NORMAL).unwrap();
     let _waits = [Priority::LOW, Priority::HIGH, Priority::LOW].map(|p| queue.acquire(p));
     let said = "search: 1 of 1 slots are taken, and 3 wait (1 high, 2 low)";

@@ -137,14 +137,14 @@ impl World {
         let remaining = (self.dice.lot(5) == 0).then(|| Duration::from_millis(self.dice.lot(400)));
         let may_wait = self.dice.lot(5) > 0;
         let id = self.plain.enter(self.clock.now(), (priority, cohort), remaining, may_wait);
-        let decided = match self.queue.acquire_at_once(priority) {
+        let call = Call { priority, cohort, remaining };
+        let decided = match self.queue.acquire_at_once(&call) {
             Some(slot) => {
                 self.ways[0] += 1;
                 Ok(Ok(slot))
             }
             None => {
                 self.ways[1] += 1;
-                let call = Call { priority, cohort, remaining };
                 self.queue.ask(&call, may_wait).by_hand()
             }
         };
@@ -210,7 +210,11 @@ impl World {
     }
 
     fn goes(&mut self, (id, _, shell): (u32, Priority, Shell)) {
-        drop(shell);
+        match shell {
+            // It says nothing of how long calls take: that would be more to know for the plain one.
+            Shell::Runs(slot) => slot.give_back(),
+            waits @ Shell::Waits(..) => drop(waits),
+        }
         self.plain.goes(self.clock.now(), id);
     }
 

@@ -74,6 +74,8 @@ impl Plain {
         self.calls.insert(id, one);
         let refused = if priority < self.config.min_priority {
             Err(Reason::BelowMinimum)
+        } else if remaining.is_some_and(|remaining| remaining.is_zero()) {
+            Err(Reason::TooLate)
         } else {
             self.serve(now);
             match Self::room(&self.config, &self.taken, priority.class()) {
@@ -83,9 +85,6 @@ impl Plain {
                 }
                 None if !may_wait || wait.is_zero() || self.config.capacity == 0 => {
                     Err(Reason::AtLimit)
-                }
-                None if remaining.is_some_and(|remaining| remaining.is_zero()) => {
-                    Err(Reason::TooLate)
                 }
                 None => {
                     let mut left = Vec::new();

@@ -62,20 +62,6 @@ impl Recent {
         }
     }
 
-    /// Takes a call back that came not long ago: out of the present step, or out of one before it.
-    pub(super) fn withdrawn(&mut self, class: Class) {
-        let class = class.index();
-        let newest_first =
-            (0..STEPS as u64).map(|old| (self.begun + STEPS as u64 - old) % STEPS as u64);
-        let place = newest_first
-            .map(|place| place as usize)
-            .find(|&place| self.steps[place].came[class] > 0);
-        if let Some(place) = place {
-            self.steps[place].came[class] -= 1;
-            self.came[class] -= 1;
-        }
-    }
-
     pub(super) const fn accepted(&mut self) {
         let count = &mut self.steps[(self.begun % STEPS as u64) as usize].accepted;
         if *count < u32::MAX {

@@ -64,9 +64,10 @@ fn sent(throttle: &Throttle, accepts: f64, classes: &[(Class, u32)]) -> [[f64; 2
         for &(class, calls) in classes {
             for _ in 0..calls {
                 let sends = throttling.admit(throttle, now, class, &mut chance);
-                if sends && room >= 1.0 {
-                    room -= 1.0;
-                    throttling.accepted(throttle, now);
+                if sends {
+                    let accepted = room >= 1.0;
+                    room -= f64::from(u8::from(accepted));
+                    throttling.ended(throttle, now, class, accepted);
                 }
                 if round > rounds / 2 {
                     counts[class.index()][0] += 1.0;
@@ -118,7 +119,10 @@ fn back_after(throttle: &Throttle) -> u64 {
     let mut throttling = Throttling::new(throttle);
     let mut chance = Chance::seeded(3);
     for step in 0..1_200 {
-        throttling.admit(throttle, Tick::from_millis(100 * step), Class::Bulk, &mut chance);
+        let now = Tick::from_millis(100 * step);
+        if throttling.admit(throttle, now, Class::Bulk, &mut chance) {
+            throttling.ended(throttle, now, Class::Bulk, false);
+        }
     }
     let dead = throttling.share(throttle, Tick::from_millis(120_000));
     assert!(dead >= 0.9, "{dead}");
@@ -127,7 +131,7 @@ fn back_after(throttle: &Throttle) -> u64 {
         now += 100;
         assert!(now < 1_200_000, "it is not found");
         if throttling.admit(throttle, Tick::from_millis(now), Class::Bulk, &mut chance) {
-            throttling.accepted(throttle, Tick::from_millis(now));
+            throttling.ended(throttle, Tick::from_millis(now), Class::Bulk, true);
         }
     }
     (now - 120_000) / 1_000
@@ -145,17 +149,16 @@ fn a_callee_that_is_back_is_found_by_what_is_still_sent_and_sooner_where_that_is
 fn what_is_too_old_is_forgotten_in_memory_that_does_not_grow() {
     let throttle = Throttle::new();
     let mut throttling = Throttling::new(&throttle);
-    let mut chance = Chance::seeded(5);
     for _ in 0..100 {
-        throttling.admit(&throttle, Tick::ZERO, Class::Low, &mut chance);
+        throttling.ended(&throttle, Tick::ZERO, Class::Low, false);
     }
     let at = |millis| throttling.share(&throttle, Tick::from_millis(millis));
     assert!(at(119_999) > 0.9);
     assert_eq!(at(120_000).to_bits(), 0);
     assert_eq!(throttling.share(&throttle, Tick::MAX).to_bits(), 0);
     // A clock that steps back forgets nothing.
-    throttling.admit(&throttle, Tick::from_millis(60_000), Class::Low, &mut chance);
-    throttling.admit(&throttle, Tick::ZERO, Class::Low, &mut chance);
+    throttling.ended(&throttle, Tick::from_millis(60_000), Class::Low, false);
+    throttling.ended(&throttle, Tick::ZERO, Class::Low, false);
     assert_eq!(throttling.recent.requests(), 102);
     assert!(size_of::<Throttling>() <= 640, "{}", size_of::<Throttling>());
 }
@@ -167,4 +170,14 @@ fn the_defaults_are_those_that_are_written_down() {
     assert_eq!(Throttle::new(), Throttle::sre(2.0).aggression(1.0).max_share(Percent::FULL));
     assert_eq!((secs(Throttle::new()), secs(admission)), (120, 30));
     assert_eq!(admission, Throttle::new().max_share(Percent::new(80)).window(admission.window));
+}
+
+#[test]
+fn what_is_still_under_way_is_no_reason_to_refuse() {
+    let throttle = Throttle::sre(1.0);
+    let mut throttling = Throttling::new(&throttle);
+    let mut chance = Chance::seeded(7);
+    for _ in 0..1_000 {
+        assert!(throttling.admit(&throttle, Tick::ZERO, Class::Bulk, &mut chance));
+    }
 }

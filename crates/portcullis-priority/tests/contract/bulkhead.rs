@@ -43,7 +43,7 @@ fn so_many_calls_run_at_a_time_and_others_are_refused_at_once() {
 fn panics_and_refusals_from_further_in_give_the_slot_back() {
     let layer = ConcurrencyLayer::with_clock(DATABASE, ManualClock::new()).hold_to_head();
     let shown = Shown::default();
-    layer.handle().limit_by(shown.clone());
+    layer.handle().limit_by(shown.clone()).expect("a slot is shared");
     for act in [Act::PanicInCall, Act::PanicInFuture] {
         (0..5).for_each(|_| panics(&mut layer.layer(Inner::new(act))));
     }

@@ -31,7 +31,7 @@ fn told(request: &Request<()>) -> Ready<Answer> {
 fn whoever_is_further_in_knows_how_important_the_call_is() {
     let inner = service_fn(|request: Request<()>| told(&request));
     assert_eq!(call(&mut layer().layer(inner), of("bulk")).body(), "bulk bulk bulk");
-    assert_eq!(call(&mut layer().layer(inner), of("critical")).body(), "critical - normal");
+    assert_eq!(call(&mut layer().layer(inner), of("critical")).body(), "critical normal normal");
     let polled = service_fn(|_: Request<()>| {
         poll_fn(|_| {
             let text = format!("{:?}", Priority::current().map(Priority::level));

@@ -140,7 +140,7 @@ impl LimitAlgorithm for Shown {
 /// A layer whose queue shows how its calls end.
 pub(crate) fn watched() -> (Plain, Shown) {
     let (layer, shown) = (layer(), Shown::default());
-    layer.handle().limit_by(shown.clone());
+    layer.handle().limit_by(shown.clone()).expect("a slot is shared");
     (layer, shown)
 }
 

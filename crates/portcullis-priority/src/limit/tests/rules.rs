@@ -111,7 +111,7 @@ fn all_that_is_wrong_is_named_with_its_cure() {
     let crossed = problems(Limit::vegas().min(300));
     let cure = "lower limit_min or raise limit_max";
     assert_eq!(crossed, [format!("limit_min = 300: at most limit_max, 200; {cure}")]);
-    let outside = problems(Limit::new(SECOND).max(10));
+    let outside = problems(Limit::new(SECOND).max(10).start(20));
     assert_eq!(
         outside,
         ["limit_start = 20: 1..=10, from limit_min to limit_max; start between them"]
