@@ -121,6 +121,7 @@ impl QueueConfig {
     /// `timeout`, and serves the newest first while the queue stands.
     ///
     /// The queue has 40 places; none is worth more, since what waits behind them would be too late.
+    /// Nobody competes higher for having waited: it would serve those first who came first.
     ///
     /// # Panics
     /// When `timeout` lies outside 4 ms..=2,400 s.
@@ -136,6 +137,7 @@ impl QueueConfig {
             .limit(Limit::service_time())
             .capacity(40)
             .newest_first_after(Duration::from_millis(100))
+            .ageing(false)
     }
 
     /// What refusals and events call it, 1 to 63 bytes; default `priority-queue`.

@@ -95,7 +95,7 @@ pub(super) struct State {
     base: f64,
     /// Windows since one came near it.
     stale: u32,
-    /// The limit before the first of the cuts in a row, and how long calls took then.
+    /// The limit before the first of the cuts in a row, and the longest that calls took since.
     before_cuts: Option<(f64, f64)>,
     /// The limit from before the probe that runs.
     before_probe: Option<f64>,
@@ -135,10 +135,10 @@ impl State {
             return false;
         }
         self.stale += 1;
-        if let Some((_, first)) = self.before_cuts.filter(|before| 2.0 * self.limit <= before.0) {
+        if let Some((_, longest)) = self.before_cuts.filter(|before| 2.0 * self.limit <= before.0) {
             self.before_cuts = None;
             // Half as many calls wait half as long, if it is each other that they wait for.
-            if mean > IN_VAIN * first {
+            if mean > IN_VAIN * longest {
                 (self.base, self.stale) = (mean, 0);
                 return true;
             }
@@ -152,7 +152,11 @@ impl State {
     }
 
     fn cut(&mut self, mean: Option<f64>) {
-        self.before_cuts = self.before_cuts.or(mean.map(|mean| (self.limit, mean)));
+        if let Some(mean) = mean {
+            // During the first of them the queue may still have grown.
+            let (limit, longest) = self.before_cuts.unwrap_or((self.limit, mean));
+            self.before_cuts = Some((limit, longest.max(mean)));
+        }
         let least = self.config.backoff.min(STEEPEST);
         let fits = mean.map_or(1.0, |mean| self.config.tolerance * self.base / mean);
         let factor = fits.max(least).min(self.config.backoff);
