@@ -42,8 +42,10 @@ pub(crate) fn queues(clock: impl Clock + Clone + 'static) -> Vec<Case> {
         }),
         case("queue, handle", |queue| acquired(queue(DEFAULT))),
         case("queue, refusal", |queue| refused(&queue(DEFAULT))),
-        case("queue, limit by service time", |queue| adaptive(queue, Limit::service_time())),
-        case("queue, limit by deadline", |queue| adaptive(queue, Limit::deadline(SECOND))),
+        // Alone: with two threads, a limit that follows such calls leaves one of them to wait.
+        case("queue, limit by service time", |queue| adaptive(queue, Limit::service_time()))
+            .alone(),
+        case("queue, limit by deadline", |queue| adaptive(queue, Limit::deadline(SECOND))).alone(),
         case("queue, hand-over", |queue| {
             handed_over(layer(queue(QueueConfig::slots(1))).layer(Later))
         })
