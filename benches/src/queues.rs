@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 use std::rc::Rc;
+use std::time::Duration;
 
 use portcullis::{AsError, Clock, ErrorsAreFailures};
 use portcullis_priority::{
@@ -15,10 +16,10 @@ use crate::ours::OURS;
 use crate::service::{Later, Nothing, Web};
 
 const DEFAULT: QueueConfig = QueueConfig::new();
+const SECOND: Duration = Duration::from_secs(1);
 const FIXED: ConcurrencyLimit = ConcurrencyLimit::new(50);
 
-type Says = fn(&bool) -> Option<Priority>;
-type Queue = PriorityQueueLayer<ErrorsAreFailures, AsError, ByPriority<Says>, ToHead>;
+type Queue<P> = PriorityQueueLayer<ErrorsAreFailures, AsError, ByPriority<P>, ToHead>;
 type Maker = Rc<dyn Fn(QueueConfig) -> PriorityQueue>;
 
 /// Every path through the queue that the targets name, on this clock.
@@ -41,10 +42,8 @@ pub(crate) fn queues(clock: impl Clock + Clone + 'static) -> Vec<Case> {
         }),
         case("queue, handle", |queue| acquired(queue(DEFAULT))),
         case("queue, refusal", |queue| refused(&queue(DEFAULT))),
-        case("queue, adaptive", |queue| {
-            let adaptive = DEFAULT.limit(Limit::service_time());
-            reused::<Once, _>(layer(queue(adaptive)).layer(Nothing))
-        }),
+        case("queue, limit by service time", |queue| adaptive(queue, Limit::service_time())),
+        case("queue, limit by deadline", |queue| adaptive(queue, Limit::deadline(SECOND))),
         case("queue, hand-over", |queue| {
             handed_over(layer(queue(QueueConfig::slots(1))).layer(Later))
         })
@@ -65,12 +64,11 @@ pub(crate) fn queues(clock: impl Clock + Clone + 'static) -> Vec<Case> {
     ]
 }
 
-fn layer(queue: PriorityQueue) -> Queue {
-    let normal: Says = |_| Some(Priority::NORMAL);
+fn layer(queue: PriorityQueue) -> Queue<impl Fn(&bool) -> Option<Priority> + Clone> {
     PriorityQueueLayer::from_queue(queue)
         .classify(ErrorsAreFailures)
         .refuse(AsError)
-        .priority_fn(normal)
+        .priority_fn(|_: &bool| black_box(Some(Priority::NORMAL)))
         .hold_to_head()
 }
 
@@ -82,10 +80,15 @@ fn plain(layer: ConcurrencyLayer) -> ConcurrencyLayer<ErrorsAreFailures, AsError
     layer.classify(ErrorsAreFailures).refuse(AsError).hold_to_head()
 }
 
+fn adaptive(queue: &Maker, limit: Limit) -> Live {
+    reused::<Once, _>(layer(queue(DEFAULT.limit(limit))).layer(Nothing))
+}
+
 fn acquired(queue: PriorityQueue) -> Live {
     Live::new(move |calls| {
         for _ in 0..calls {
-            drop(black_box(black_box(&queue).try_acquire(black_box(Priority::NORMAL))));
+            let slot = black_box(&queue).try_acquire(black_box(Priority::NORMAL));
+            black_box(&slot);
         }
     })
 }

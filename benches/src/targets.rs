@@ -88,7 +88,7 @@ impl Target {
 }
 
 /// All of them, in the order of the table.
-pub(crate) const TARGETS: [Target; 26] = [
+pub(crate) const TARGETS: [Target; 29] = [
     path(
         "closed, success, default configuration",
         "closed",
@@ -212,11 +212,18 @@ pub(crate) const TARGETS: [Target; 26] = [
     path("rate limit, adaptive", "limit, adaptive", Ratio::NONE, Ratio::NONE)
         .reads(1.0)
         .allocations(0.0),
-    queue("priority queue, uncontended", "queue").instructions(90.0),
+    queue("priority queue, uncontended", "queue"),
+    queue("the same, cloned per call", "queue, cloned per call"),
     queue("bulkhead, uncontended", "bulkhead"),
     queue("priority queue, handle", "queue, handle"),
+    path("priority queue, refusal with its wait", "queue, refusal", Ratio::NONE, Ratio::NONE)
+        .reads(1.0)
+        .allocations(0.0),
+    path("priority queue, adaptive", "queue, limit by service time", Ratio::NONE, Ratio::NONE)
+        .reads(2.0)
+        .allocations(0.0),
     weight("response future over the inner one", "response future", 40.0),
-    weight("response future of a queue over the inner one", "response future of a queue", 128.0),
+    weight("response future of a queue over the inner one", "response future of a queue", 136.0),
     weight("one breaker, fresh", "breaker, fresh", 256.0),
     weight("one breaker, last 128 calls, fresh", "breaker, last 128 calls, fresh", 256.0),
     weight("the same, after 1,000 calls", "breaker, last 128 calls, after 1,000 calls", 256.0),

@@ -35,13 +35,14 @@ const TOP_LEVEL: [&str; 20] = [
 /// What never weighs on a library: whoever uses one of these brings it along in a version of their own.
 const FRAMEWORKS: [&str; 5] = ["axum", "hyper", "tonic", "tower", "tower-http"];
 
-/// The capabilities of breaker and limits. Each is named above the test that shows it.
-const CAPABILITIES: [(&str, &[u32]); 6] = [
+/// The capabilities of breaker, limits and queue. Each is named above the test that shows it.
+const CAPABILITIES: [(&str, &[u32]); 7] = [
     ("S-CORE", &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]),
     ("S-WIN", &[1, 2, 3, 4, 5, 6, 7, 8, 11, 12]),
     ("S-STRAT", &[1, 2, 3, 4, 5, 6, 7, 8]),
     ("S-MET", &[6]),
     ("S-RATE", &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
+    ("S-PRIO", &[1, 2, 3, 4, 5, 6, 7, 8]),
     ("S-ADV", &[2, 8]),
 ];
 

@@ -13,7 +13,7 @@ use axum::Router;
 use axum::error_handling::HandleErrorLayer;
 use axum::http::{Response, StatusCode};
 use axum::routing::get;
-use common::Replies;
+use common::{Replies, Strict};
 use portcullis::{CircuitBreakerConfig, CircuitBreakerLayer, TokioClock};
 use portcullis_benches::{Failed, Nothing, call};
 use portcullis_peers::tower_resilience::{last_100, layer};
@@ -160,34 +160,6 @@ fn a_refusal_says_when_to_come_back_in_one_of_them() {
 }
 
 // ===== readiness =====
-
-/// Insists on being readied before each call, as a service with a reserved place does.
-#[derive(Debug, Default)]
-struct Strict {
-    ready: bool,
-}
-
-impl Clone for Strict {
-    fn clone(&self) -> Self {
-        Self::default()
-    }
-}
-
-impl Service<bool> for Strict {
-    type Response = ();
-    type Error = Failed;
-    type Future = std::future::Ready<Result<(), Failed>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failed>> {
-        self.ready = true;
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: bool) -> Self::Future {
-        let ready = std::mem::take(&mut self.ready);
-        std::future::ready(if ready { Ok(()) } else { Err(Failed::Inner) })
-    }
-}
 
 #[test]
 fn the_instance_that_was_readied_is_not_the_one_that_is_called_in_one_of_them() {

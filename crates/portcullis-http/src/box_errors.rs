@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use pin_project::pin_project;
+use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -61,13 +61,14 @@ where
     }
 }
 
-/// The response future of [`BoxErrorsService`].
-#[pin_project]
-#[derive(Debug)]
-#[must_use = "futures do nothing unless polled"]
-pub struct BoxErrorsFuture<F> {
-    #[pin]
-    inner: F,
+pin_project! {
+    /// The response future of [`BoxErrorsService`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct BoxErrorsFuture<F> {
+        #[pin]
+        inner: F,
+    }
 }
 
 impl<F, Res, Err> Future for BoxErrorsFuture<F>

@@ -7,28 +7,29 @@ use breaker_core::{FailureKind, Outcome};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Response, StatusCode, response};
 use http_body::{Body, Frame, SizeHint};
-use pin_project::pin_project;
+use pin_project_lite::pin_project;
 
 use crate::judge::{Guard, Held, Judge};
 use crate::{grpc, outcome_of_trailers};
 
-/// A response body that is watched to its end, where a call is judged.
-///
-/// A body is seldom polled until it says that there is no more. So the end is also seen
-/// - at once: the head is a failure, the body is empty, or HTTP allows none (`HEAD`, 1xx, 204, 304);
-/// - with the last byte, where the length is known;
-/// - with the frame after which the body calls itself ended;
-/// - with the trailers. gRPC has its status there, so its end is not seen before.
-///
-/// A body that breaks is a [`FailureKind::Connection`], one that panics a [`FailureKind::Panic`],
-/// and one that is dropped before its end drops its judge, which means cancelled.
-#[pin_project]
-#[derive(Debug)]
-pub struct JudgedBody<B, J> {
-    #[pin]
-    inner: B,
-    judge: Option<J>,
-    end: End,
+pin_project! {
+    /// A response body that is watched to its end, where a call is judged.
+    ///
+    /// A body is seldom polled until it says that there is no more. So the end is also seen
+    /// - at once: the head is a failure, the body is empty, or HTTP allows none (`HEAD`, 1xx, 204, 304);
+    /// - with the last byte, where the length is known;
+    /// - with the frame after which the body calls itself ended;
+    /// - with the trailers. gRPC has its status there, so its end is not seen before.
+    ///
+    /// A body that breaks is a [`FailureKind::Connection`], one that panics a [`FailureKind::Panic`],
+    /// and one that is dropped before its end drops its judge, which means cancelled.
+    #[derive(Debug)]
+    pub struct JudgedBody<B, J> {
+        #[pin]
+        inner: B,
+        judge: Option<J>,
+        end: End,
+    }
 }
 
 impl<B, J> JudgedBody<B, J> {

@@ -126,6 +126,10 @@ impl QueueConfig {
     /// When `timeout` lies outside 4 ms..=2,400 s.
     pub const fn adaptive(timeout: Duration) -> Self {
         assert!(timeout.as_millis() >= 4, "a timeout is at least 4 ms");
+        assert!(
+            timeout.as_nanos() <= 4 * Self::MAX_WAIT.as_nanos(),
+            "a timeout is at most 2,400 s"
+        );
         let quarter = Duration::from_nanos((timeout.as_nanos() / 4) as u64);
         Self { max_wait: [quarter; 5], ..Self::slots(200) }
             .custom_wait(quarter)

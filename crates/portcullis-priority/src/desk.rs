@@ -5,6 +5,9 @@
 //! taken under the lock only, and whoever gives one back finds the mark and hands it over. Both are
 //! one access to one word, so no slot is given back unseen. The mark goes with the last who waits.
 
+#[cfg(test)]
+mod probe;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Weak;
 use std::task::Waker;
@@ -39,7 +42,7 @@ impl Gate {
     const LOOK: u32 = 255;
     const TIMED: u32 = 256;
 
-    pub(crate) const fn new(least: Priority, look: bool, timed: bool) -> Self {
+    const fn new(least: Priority, look: bool, timed: bool) -> Self {
         let least = if look { Self::LOOK } else { least.level() as u32 };
         Self(least + if timed { Self::TIMED } else { 0 })
     }
@@ -80,6 +83,10 @@ pub(crate) struct State {
     drain: Drain,
     home: Weak<Home>,
     life: Life,
+    /// Somebody wants to hear of each call.
+    heard: bool,
+    /// A circuit is watched.
+    watches: bool,
 }
 
 /// What became of calls, since the beginning.
@@ -217,6 +224,7 @@ impl Desk {
             let mut state = lock(&self.state);
             let old = std::mem::replace(&mut *state, State::new(config));
             state.home = home;
+            state.set_gate(self);
             self.share_out(&mut state);
             self.unguard(&mut state);
             old
@@ -228,21 +236,28 @@ impl Desk {
         Gate(self.gate.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn set_gate(&self, gate: Gate) {
-        self.gate.store(gate.0, Ordering::Relaxed);
-    }
-
     /// Takes a slot where that needs no look at anything else.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take_at_once(&self, gate: Gate, priority: Priority) -> Option<Taken> {
         if !gate.lets(priority) {
             return None;
         }
-        for kind in order(priority.class()) {
-            match self.try_take(*kind, false) {
-                Some(true) => return Some(Taken { kind: *kind, bounded: false }),
-                Some(false) => {}
-                None => return None,
+        let class = priority.class();
+        // Where these two have no room, a call that takes a slot of another class is not in a hurry.
+        for kind in [Kind::reserved(class), Kind::Shared] {
+            if self.try_take(kind, false)? {
+                return Some(Taken { kind, bounded: false });
+            }
+        }
+        self.take_lower(class)
+    }
+
+    /// Takes a slot that is reserved for a lower class.
+    #[cold]
+    fn take_lower(&self, class: Class) -> Option<Taken> {
+        for &kind in &order(class)[2..] {
+            if self.try_take(kind, false)? {
+                return Some(Taken { kind, bounded: false });
             }
         }
         None
@@ -262,6 +277,10 @@ impl Desk {
                 return Some(false);
             }
             let next = seen + 1;
+            if planted("takes-unseen") {
+                word.fetch_add(1, Ordering::Acquire);
+                return Some(true);
+            }
             match word.compare_exchange_weak(seen, next, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return Some(true),
                 Err(now) => seen = now,
@@ -336,7 +355,8 @@ impl Desk {
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         let mut state = lock(&self.state);
         let done = work(&mut state);
-        if state.guarded && state.queue.len() == 0 && state.life == Life::Lives {
+        let waits = state.queue.len() > 0 || planted("mark-stays");
+        if state.guarded && !waits && state.life == Life::Lives {
             self.unguard(&mut state);
         }
         done
@@ -376,7 +396,8 @@ impl Desk {
     }
 
     fn is_free(&self, state: &mut State) -> bool {
-        let free = state.life == Life::Retired && self.running() == 0;
+        let unused = self.running() == 0 || planted("free-in-use");
+        let free = state.life == Life::Retired && unused;
         if free {
             state.life = Life::Pooled;
         }
@@ -401,7 +422,25 @@ impl State {
             drain: Drain::default(),
             home: Weak::new(),
             life: Life::Lives,
+            heard: false,
+            watches: false,
         }
+    }
+
+    /// Says anew who gets a slot without a look, by what is in force now.
+    fn set_gate(&self, desk: &Desk) {
+        let throttles = self.config.throttle.is_some();
+        let look = self.heard || self.watches || throttles;
+        let timed = self.heard || self.limit.is_some() || throttles;
+        let gate = Gate::new(self.config.min_priority, look, timed);
+        desk.gate.store(gate.0, Ordering::Relaxed);
+    }
+
+    /// Takes in whether somebody hears of each call, and whether a circuit is watched.
+    pub(crate) fn company(&mut self, desk: &Desk, heard: bool, watches: bool) {
+        self.heard = heard;
+        self.watches = watches;
+        self.set_gate(desk);
     }
 
     /// Lets a call take a slot, or wait for one, or refuses it.
@@ -537,7 +576,9 @@ impl State {
             self.drain.served = self.drain.served.saturating_add(1);
             let seat = &mut self.seats[id as usize];
             seat.verdict = verdict;
-            out.wakers.extend(seat.waker.take());
+            if !planted("wakes-nobody") {
+                out.wakers.extend(seat.waker.take());
+            }
             let (priority, waited) = (seat.priority, now.since(seat.since));
             let (running, depth) = (desk.running(), self.queue.len() as u32);
             self.counts.waited += 1;
@@ -671,6 +712,7 @@ impl State {
     ) -> Option<Box<dyn LimitAlgorithm>> {
         let from = desk.slots();
         let old = self.limit.replace(limit);
+        self.set_gate(desk);
         self.share_out_by(desk, out, (from, desk.slots()));
         old
     }
@@ -717,6 +759,9 @@ impl State {
             self.throttling = config.throttle.as_ref().map(Throttling::new);
         }
         self.config = *config;
+        if !planted("gate-stays") {
+            self.set_gate(desk);
+        }
         desk.share_out(self);
         let to = desk.slots();
         if from != to {

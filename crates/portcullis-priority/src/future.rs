@@ -3,7 +3,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use breaker_core::{Classify, Priority, Refuse};
-use pin_project::pin_project;
+use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::enter::Enter;
@@ -12,33 +12,40 @@ use crate::layer::PriorityQueueLayer;
 use crate::slot::Slot;
 use crate::wait::Wait;
 
-/// The answer of a service behind a queue: named, pinned, never boxed.
-///
-/// Dropped, the call leaves the queue, or gives its slot back. A panic of the inner future gives the
-/// slot back, too, and goes on.
-#[pin_project]
-#[must_use = "futures do nothing unless polled"]
-pub struct ResponseFuture<S, C, R, E, H, Req>
-where
-    S: Service<Req>,
-    H: Hold<Req, S::Response>,
-{
-    #[pin]
-    course: Course<S, R, E, Req, S::Future, S::Response, S::Error, H::Note>,
-    classify: C,
-    hold: H,
+pin_project! {
+    /// The answer of a service behind a queue: named, pinned, never boxed.
+    ///
+    /// Dropped, the call leaves the queue, or gives its slot back. A panic of the inner future gives
+    /// the slot back, too, and goes on.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResponseFuture<S, C, R, E, H, Req>
+    where
+        S: Service<Req>,
+        H: Hold<Req, S::Response>,
+    {
+        #[pin]
+        course: Course<S, R, E, Req, S::Future, S::Response, S::Error, H::Note>,
+        classify: C,
+        hold: H,
+    }
 }
 
-#[pin_project(project = CourseProj)]
-enum Course<S, R, E, Req, F, Res, Err, N> {
-    Refused(Option<Result<Res, Err>>),
-    Waits(Wait, Option<Waiting<S, R, E, Req>>),
-    Goes {
-        #[pin]
-        inner: F,
-        slot: Option<Slot>,
-        note: Option<N>,
-    },
+pin_project! {
+    #[project = CourseProj]
+    enum Course<S, R, E, Req, F, Res, Err, N> {
+        Refused {
+            answer: Option<Result<Res, Err>>,
+        },
+        Waits {
+            wait: Wait,
+            waiting: Option<Waiting<S, R, E, Req>>,
+        },
+        Goes {
+            #[pin]
+            inner: F,
+            held: Option<(Slot, N)>,
+        },
+    }
 }
 
 /// A call that has not been made yet.
@@ -62,7 +69,7 @@ where
         layer: &PriorityQueueLayer<C, R, E, H>,
     ) -> Self {
         let PriorityQueueLayer { classify, hold, .. } = layer;
-        let course = Course::Refused(Some(answer));
+        let course = Course::Refused { answer: Some(answer) };
         Self { course, classify: classify.clone(), hold: hold.clone() }
     }
 
@@ -86,7 +93,8 @@ where
     ) -> Self {
         let PriorityQueueLayer { classify, hold, enter, refuse, .. } = layer;
         let (enter, refuse) = (enter.clone(), refuse.clone());
-        let course = Course::Waits(wait, Some(Waiting { service, request, refuse, enter }));
+        let course =
+            Course::Waits { wait, waiting: Some(Waiting { service, request, refuse, enter }) };
         Self { course, classify: classify.clone(), hold: hold.clone() }
     }
 }
@@ -102,11 +110,11 @@ where
     where
         H: Hold<Req, S::Response, Note = N>,
     {
-        let note = Some(hold.note(&request));
+        let note = hold.note(&request);
         let priority = slot.priority();
         enter.mark(&mut request, priority);
         let inner = slot.watch(|| scoped::<E, Req, _>(priority, || service.call(request)));
-        Self::Goes { inner, slot: Some(slot), note }
+        Self::Goes { inner, held: Some((slot, note)) }
     }
 }
 
@@ -123,35 +131,42 @@ where
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        if let CourseProj::Waits(wait, waiting) = this.course.as_mut().project() {
+        if let CourseProj::Waits { wait, waiting } = this.course.as_mut().project() {
             let decided = ready!(Pin::new(wait).poll(cx));
             let Some(Waiting { mut service, request, refuse, enter }) = waiting.take() else {
                 panic!("a `ResponseFuture` was polled after it had ended");
             };
             let next = match decided {
                 Ok(slot) => Course::begin(&mut service, request, slot, &enter, this.hold),
-                Err(rejected) => Course::Refused(Some(refuse.refuse(&request, rejected))),
+                Err(rejected) => {
+                    Course::Refused { answer: Some(refuse.refuse(&request, rejected)) }
+                }
             };
             this.course.set(next);
         }
         match this.course.project() {
-            CourseProj::Refused(answer) => match answer.take() {
+            CourseProj::Refused { answer } => match answer.take() {
                 Some(answer) => Poll::Ready(answer.map(|answer| this.hold.alone(answer))),
                 None => panic!("a `ResponseFuture` was polled after it had ended"),
             },
-            CourseProj::Goes { inner, slot, note } => {
-                let Some(held) = slot else {
+            CourseProj::Goes { inner, held } => {
+                let Some((slot, _)) = held else {
                     panic!("a `ResponseFuture` was polled after it had ended");
                 };
-                let priority = held.priority();
+                let priority = slot.priority();
                 let part = || scoped::<E, Req, _>(priority, || inner.poll(cx));
-                let result = ready!(held.watch(part));
-                let (Some(slot), Some(note)) = (slot.take(), note.take()) else {
-                    return Poll::Pending;
-                };
-                Poll::Ready(end(slot, note, this.classify, this.hold, result))
+                let result = ready!(slot.watch(part));
+                let made = said(slot, this.classify, &result);
+                let Some((slot, note)) = held.take() else { return Poll::Pending };
+                Poll::Ready(match result {
+                    Ok(response) if made => Ok(this.hold.answered(note, response, slot)),
+                    result => {
+                        slot.release();
+                        result.map(|response| this.hold.alone(response))
+                    }
+                })
             }
-            CourseProj::Waits(..) => Poll::Pending,
+            CourseProj::Waits { .. } => Poll::Pending,
         }
     }
 }
@@ -162,29 +177,22 @@ fn scoped<E: Enter<Req>, Req, T>(priority: Priority, part: impl FnOnce() -> T) -
     if E::WEIGHS { priority.scope(part) } else { part() }
 }
 
-/// Says how the call ended, and passes the answer on with its slot.
+/// Tells the slot how the call ended; whether it was made: a refusal of a layer further in says that
+/// it was not.
 #[inline]
-fn end<Req, Res, Err, C, H>(
-    mut slot: Slot,
-    note: H::Note,
-    classify: &C,
-    hold: &H,
-    result: Result<Res, Err>,
-) -> Result<H::Response, Err>
+fn said<Res, Err, C>(slot: &mut Slot, classify: &C, result: &Result<Res, Err>) -> bool
 where
     C: Classify<Res, Err>,
-    H: Hold<Req, Res>,
 {
-    // A refusal of a layer further in: the call was not made.
     if slot.watch(|| classify.is_refusal(result.as_ref())) {
-        slot.give_back();
-        return result.map(|response| hold.alone(response));
+        slot.not_made();
+        return false;
     }
     if slot.wants_outcome() {
         let outcome = slot.watch(|| classify.classify(result.as_ref()));
         slot.answered(outcome);
     }
-    result.map(|response| hold.answered(note, response, slot))
+    true
 }
 
 impl<S, C, R, E, H, Req> fmt::Debug for ResponseFuture<S, C, R, E, H, Req>
@@ -194,8 +202,8 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let course = match self.course {
-            Course::Refused(_) => "refused",
-            Course::Waits(..) => "waits",
+            Course::Refused { .. } => "refused",
+            Course::Waits { .. } => "waits",
             Course::Goes { .. } => "goes",
         };
         f.debug_tuple("ResponseFuture").field(&course).finish()

@@ -34,7 +34,7 @@ use crate::wait::Wait;
 /// ```
 #[derive(Clone)]
 pub struct PriorityQueue {
-    home: Arc<Home>,
+    pub(crate) home: Arc<Home>,
 }
 
 /// A call that asks for a slot, and what is known of it.
@@ -129,21 +129,18 @@ impl PriorityQueue {
     }
 
     /// Takes a slot where one is free and nothing else is to be looked at.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn acquire_at_once(&self, priority: Priority) -> Option<Slot> {
         let desk = self.home.desk;
         let gate = desk.gate();
         let slot = Slot::new(desk, desk.take_at_once(gate, priority)?, priority);
-        if gate.is_timed() {
-            return Some(slot.timed(self.home.clone(), self.home.now()));
-        }
-        Some(slot)
+        Some(if gate.is_timed() { slot.timed(&self.home, None) } else { slot })
     }
 
     #[cold]
     pub(crate) fn ask(&self, call: &Call, may_wait: bool) -> Wait {
         let entered: Entered = self.home.enter(&call.asking(may_wait));
-        Wait::new(&self.home, call, entered)
+        Wait::new(&self.home, call, &entered)
     }
 
     /// Runs a future when it gets a slot; an `Err` is a failure. While it is polled,

@@ -42,7 +42,8 @@ impl<Req, Res> Hold<Req, Res> for ToHead {
     fn note(&self, _: &Req) {}
 
     #[inline]
-    fn answered(&self, (): (), response: Res, _: Slot) -> Res {
+    fn answered(&self, (): (), response: Res, slot: Slot) -> Res {
+        slot.release();
         response
     }
 

@@ -1,7 +1,10 @@
 //! What the handles of a queue share besides its slots: [`Home`].
 
+use std::any::Any;
 use std::fmt;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::task::Waker;
 
 use breaker_core::{
     CircuitBreaker, Class, Clock, Event, EventKind, Interest, Name, Observe, Observers, Outcome,
@@ -9,9 +12,11 @@ use breaker_core::{
 };
 
 use crate::config::QueueConfig;
-use crate::desk::{Asking, Desk, Entered, Gate, Out, Pass, State, Taken, Turn};
+use crate::desk::{Asking, Desk, Entered, Out, Pass, State, Taken, Turn};
 use crate::limit::{LimitAlgorithm, Sample, Verdict};
+use crate::planted::planted;
 use crate::pool;
+use crate::slot::{Slot, quietly};
 use crate::sync::{AtomicU32, Mutex, Ordering, lock};
 
 /// The owner of a desk: its clock, and who is told of what happens there.
@@ -25,10 +30,14 @@ pub(crate) struct Home {
 
 /// Those who watch, and the circuit that is watched.
 struct Company {
-    name: Name,
     observers: Observers,
     circuit: Option<CircuitBreaker>,
+    /// How often it has changed.
+    changes: u64,
 }
+
+/// Whether all observers were told, or the first panic of one.
+type Told = Result<(), Box<dyn Any + Send>>;
 
 /// A circuit is watched.
 const CIRCUIT: u32 = 1;
@@ -39,34 +48,34 @@ const HEARD: [(u32, Interest); 3] =
 impl Home {
     pub(crate) fn open(config: &QueueConfig, clock: Arc<dyn Clock>) -> Arc<Self> {
         let desk = pool::desk(config);
-        let company = Company { name: config.name, observers: Observers::default(), circuit: None };
+        let company = Company { observers: Observers::default(), circuit: None, changes: 0 };
         let (flags, company) = (AtomicU32::new(0), Mutex::new(company));
         let home = Arc::new(Self { desk, clock, flags, company });
         desk.begin(config, Arc::downgrade(&home));
-        home.refresh(config);
         home
     }
 
-    /// Says anew who gets a slot without a look.
-    fn refresh(&self, config: &QueueConfig) {
-        let (interest, watches) = {
-            let mut company = lock(&self.company);
-            company.name = config.name;
-            (company.observers.clone(), company.circuit.is_some())
-        };
-        // An observer is somebody else's code.
-        let interest = interest.interest();
-        let heard = HEARD.iter().filter(|(_, kind)| interest.includes(*kind));
-        let flags = heard.fold(u32::from(watches) * CIRCUIT, |flags, (flag, _)| flags | flag);
-        self.flags.store(flags, Ordering::Relaxed);
-        let calls = interest.includes(Interest::CALLS);
-        let look = calls || watches || config.throttle.is_some();
-        let timed = calls || config.throttle.is_some() || self.is_limited();
-        self.desk.set_gate(Gate::new(config.min_priority, look, timed));
-    }
-
-    fn is_limited(&self) -> bool {
-        self.desk.with(|state| state.limit.is_some())
+    /// Takes in who watches and what is watched. Whoever changes either does this afterwards: so the
+    /// last of several has seen the changes of all.
+    fn refresh(&self) {
+        loop {
+            let (observers, seen) = {
+                let company = lock(&self.company);
+                (company.observers.clone(), company.changes)
+            };
+            // An observer is somebody else's code.
+            let interest = observers.interest();
+            let company = lock(&self.company);
+            if company.changes == seen {
+                let watches = company.circuit.is_some();
+                let heard = HEARD.iter().filter(|(_, kind)| interest.includes(*kind));
+                let none = u32::from(watches) * CIRCUIT;
+                let flags = heard.fold(none, |flags, (flag, _)| flags | flag);
+                self.flags.store(flags, Ordering::Relaxed);
+                let calls = interest.includes(Interest::CALLS);
+                return self.desk.with(|state| state.company(self.desk, calls, watches));
+            }
+        }
     }
 
     pub(crate) fn now(&self) -> Tick {
@@ -93,18 +102,30 @@ impl Home {
 
     /// Does something at the desk, and then tells everybody whom it concerns.
     fn at_desk<T>(&self, work: impl FnOnce(&mut State, Tick, Pass, &mut Out) -> T) -> T {
+        let (done, told) = self.done_at_desk(work);
+        told.unwrap_or_else(|panic| resume_unwind(panic));
+        done
+    }
+
+    /// The same, with the first panic of an observer, for those who have to undo something then.
+    fn done_at_desk<T>(
+        &self,
+        work: impl FnOnce(&mut State, Tick, Pass, &mut Out) -> T,
+    ) -> (T, Told) {
         let (now, pass) = (self.now(), self.pass());
         let told = self.hears(Interest::CALLS) || self.hears(Interest::CHANGES);
         let mut out = Out::new(told);
-        let done = self.desk.with(|state| work(state, now, pass, &mut out));
+        let (done, name) =
+            self.desk.with(|state| (work(state, now, pass, &mut out), state.config.name));
         out.wake();
-        for event in std::mem::take(&mut out.events) {
-            self.tell(now, &event);
+        let refused = out.refused.take().map(EventKind::Refused);
+        let events = std::mem::take(&mut out.events);
+        let mut told = Ok(());
+        // All are told, also after a panic.
+        for event in events.iter().chain(&refused) {
+            told = told.and(self.tell(&name, now, event));
         }
-        if let Some(rejected) = out.refused {
-            self.tell(now, &EventKind::Refused(rejected));
-        }
-        done
+        (done, told)
     }
 
     fn hears(&self, kind: Interest) -> bool {
@@ -112,35 +133,66 @@ impl Home {
         HEARD.iter().any(|(flag, heard)| flags & flag != 0 && heard.includes(kind))
     }
 
-    /// Tells observers; one that panics harms nobody, and the panic goes on.
-    fn tell(&self, at: Tick, kind: &EventKind) {
+    /// Tells observers; the panic of one harms nobody, and is to go on.
+    fn tell(&self, name: &Name, at: Tick, kind: &EventKind) -> Told {
         if !self.hears(kind.interest()) {
-            return;
+            return Ok(());
         }
-        let (name, observers) = {
-            let company = lock(&self.company);
-            (company.name, company.observers.clone())
-        };
-        let told = observers.tell(&Event { circuit: &name, partition: None, at, kind });
-        if let Err(panic) = told {
-            // One panic may be on its way already, through the drop of a call.
-            if !std::thread::panicking() {
-                std::panic::resume_unwind(panic);
-            }
-        }
+        let observers = lock(&self.company).observers.clone();
+        let told = observers.tell(&Event { circuit: name, partition: None, at, kind });
+        // One panic may be on its way already, through the drop of a call.
+        if std::thread::panicking() { Ok(()) } else { told }
     }
 
     // ===== calls =====
 
     pub(crate) fn enter(&self, asking: &Asking) -> Entered {
-        self.at_desk(|state, now, pass, out| state.enter(self.desk, (now, pass), asking, out))
+        let (entered, told) = self
+            .done_at_desk(|state, now, pass, out| state.enter(self.desk, (now, pass), asking, out));
+        if let Err(panic) = told {
+            // Nobody will ever know what it was given.
+            match entered {
+                Entered::Takes(taken) => self.undo(taken, asking.priority),
+                Entered::Waits(seat, _) => self.quit(seat, asking.priority),
+                Entered::Refused(_) => {}
+            }
+            resume_unwind(panic);
+        }
+        entered
     }
 
-    pub(crate) fn turn(&self, seat: (u32, Tick), waker: std::task::Waker) -> Turn {
-        self.at_desk(|state, now, pass, out| state.turn(self.desk, (now, pass), seat, waker, out))
+    /// What the call on a seat does next. It has left the seat where it does not go on waiting, and
+    /// where this panics.
+    pub(crate) fn turn(&self, seat: (u32, Tick), priority: Priority, waker: Waker) -> Turn {
+        let (turn, told) = self.done_at_desk(|state, now, pass, out| {
+            state.turn(self.desk, (now, pass), seat, waker, out)
+        });
+        if let Err(panic) = told {
+            match turn {
+                Turn::Takes(taken, _) => self.undo(taken, priority),
+                Turn::Waits(_) => self.quit(seat.0, priority),
+                Turn::Refused(_) => {}
+            }
+            resume_unwind(panic);
+        }
+        turn
     }
 
-    pub(crate) fn leave(&self, seat: u32) -> Option<Taken> {
+    fn undo(&self, taken: Taken, priority: Priority) {
+        if !planted("told-too-early") {
+            drop(Slot::new(self.desk, taken, priority));
+        }
+    }
+
+    /// Takes a call off its seat; a slot that it was given and has not fetched goes to the next one.
+    pub(crate) fn quit(&self, seat: u32, priority: Priority) {
+        quietly(|| {
+            let taken = self.leave(seat);
+            drop(taken.map(|taken| Slot::new(self.desk, taken, priority)));
+        });
+    }
+
+    fn leave(&self, seat: u32) -> Option<Taken> {
         self.at_desk(|state, now, _, out| state.leave(now, seat, out))
     }
 
@@ -176,7 +228,8 @@ impl Home {
     pub(crate) fn finished(&self, priority: Priority) {
         let kind = EventKind::Finished { priority, running: self.desk.running() };
         if self.hears(Interest::CALLS) {
-            self.tell(self.now(), &kind);
+            let told = self.tell(&self.config().name, self.now(), &kind);
+            told.unwrap_or_else(|panic| resume_unwind(panic));
         }
     }
 
@@ -186,15 +239,15 @@ impl Home {
         &self,
         change: impl FnOnce(QueueConfig) -> QueueConfig,
     ) -> Result<(), breaker_core::ConfigErrors> {
-        let config = change(self.config());
-        config.check()?;
         let old = self.at_desk(|state, now, pass, out| {
+            // Two at a time: the second one changes what the first one made of it.
+            let config = change(state.config);
+            config.check()?;
             let old = state.reconfigure(self.desk, &config, out);
             state.serve(self.desk, now, pass, out);
-            old
-        });
+            Ok(old)
+        })?;
         drop(old);
-        self.refresh(&config);
         Ok(())
     }
 
@@ -205,7 +258,6 @@ impl Home {
             old
         });
         drop(old);
-        self.refresh(&self.config());
     }
 
     pub(crate) fn config(&self) -> QueueConfig {
@@ -213,17 +265,24 @@ impl Home {
     }
 
     pub(crate) fn observe(&self, observer: Arc<dyn Observe>) {
-        {
+        let old = {
             let mut company = lock(&self.company);
-            company.observers = company.observers.and(observer);
-        }
-        self.refresh(&self.config());
+            company.changes += 1;
+            let all = company.observers.and(observer);
+            std::mem::replace(&mut company.observers, all)
+        };
+        drop(old);
+        self.refresh();
     }
 
     pub(crate) fn watch(&self, circuit: &CircuitBreaker) {
-        let old = lock(&self.company).circuit.replace(circuit.clone());
+        let old = {
+            let mut company = lock(&self.company);
+            company.changes += 1;
+            company.circuit.replace(circuit.clone())
+        };
         drop(old);
-        self.refresh(&self.config());
+        self.refresh();
     }
 
     pub(crate) fn look<T>(&self, look: impl FnOnce(&State, Tick) -> T) -> T {

@@ -94,8 +94,8 @@ impl<P> PriorityQueueLayer<ErrorsAreFailures, AsError, ByPriority<P>, ToHead> {
 }
 
 impl<C, R, P, H> PriorityQueueLayer<C, R, ByPriority<P>, H> {
-    /// How important a request is: one of [`portcullis_http::priority`], or a [`Prioritize`] of your
-    /// own.
+    /// How important a request is: one of [`portcullis_http::priority`], or a
+    /// [`Prioritize`](breaker_core::Prioritize) of your own.
     pub fn priority<P2>(self, priority: P2) -> PriorityQueueLayer<C, R, ByPriority<P2>, H> {
         self.entering(|_| ByPriority(priority))
     }

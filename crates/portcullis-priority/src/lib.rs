@@ -12,9 +12,15 @@ mod hold;
 mod home;
 mod layer;
 mod limit;
+#[cfg(all(test, loom))]
+mod models;
 mod planted;
 mod pool;
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod proofs;
 mod queue;
+#[cfg(all(test, shuttle))]
+mod schedules;
 mod service;
 mod slot;
 mod slots;

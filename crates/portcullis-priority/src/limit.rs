@@ -232,11 +232,11 @@ impl Limit {
     pub(crate) fn check(&self, wrong: &mut impl FnMut(&str, String, &str, &str)) {
         let Bounds { start, min, max } = self.bounds;
         if min > max {
-            let fix = "lower limit.min or raise limit.max";
-            wrong("limit.min", min.to_string(), &format!("at most limit.max, {max}"), fix);
+            let fix = "lower limit_min or raise limit_max";
+            wrong("limit_min", min.to_string(), &format!("at most limit_max, {max}"), fix);
         } else if start < min || start > max {
-            let allowed = format!("{min}..={max}, from limit.min to limit.max");
-            wrong("limit.start", start.to_string(), &allowed, "start between them");
+            let allowed = format!("{min}..={max}, from limit_min to limit_max");
+            wrong("limit_start", start.to_string(), &allowed, "start between them");
         }
         if let Algorithm::Vegas(vegas) = &self.algorithm {
             vegas.check(wrong);

@@ -20,11 +20,52 @@ pub(crate) fn put(desk: &'static Desk) {
     crate::sync::lock(&POOL).push(desk);
 }
 
-// The objects of a model belong to one execution of it.
+// The objects of a model belong to one execution of it, whose threads are all one to the machine.
 #[cfg(all(test, any(loom, shuttle)))]
-pub(crate) fn desk(config: &QueueConfig) -> &'static Desk {
-    Box::leak(Box::new(Desk::new(config)))
-}
+pub(crate) use modelled::{desk, put};
 
 #[cfg(all(test, any(loom, shuttle)))]
-pub(crate) fn put(_: &'static Desk) {}
+pub(crate) mod modelled {
+    use std::cell::{Cell, RefCell};
+
+    use super::*;
+
+    thread_local! {
+        static POOL: RefCell<Vec<&'static Desk>> = const { RefCell::new(Vec::new()) };
+        static FAULT: Cell<Option<&'static str>> = const { Cell::new(None) };
+    }
+
+    /// Another execution begins.
+    pub(crate) fn clear() {
+        POOL.with_borrow_mut(Vec::clear);
+        FAULT.set(None);
+    }
+
+    /// Panics if a desk came here that was not free.
+    pub(crate) fn check() {
+        if let Some(fault) = FAULT.get() {
+            panic!("{fault}");
+        }
+    }
+
+    pub(crate) fn desk(config: &QueueConfig) -> &'static Desk {
+        check();
+        let used = POOL.with_borrow_mut(Vec::pop);
+        used.unwrap_or_else(|| Box::leak(Box::new(Desk::new(config))))
+    }
+
+    pub(crate) fn put(desk: &'static Desk) {
+        // It comes out of a drop, which is no place to panic.
+        if desk.running() > 0 {
+            FAULT.set(Some("a desk falls free while a slot of it is held"));
+        } else if has(desk) {
+            FAULT.set(Some("a desk falls free twice"));
+        }
+        POOL.with_borrow_mut(|pool| pool.push(desk));
+    }
+
+    /// Whether it has fallen free and is not used again yet.
+    pub(crate) fn has(desk: &'static Desk) -> bool {
+        POOL.with_borrow(|pool| pool.iter().any(|other| std::ptr::eq(*other, desk)))
+    }
+}

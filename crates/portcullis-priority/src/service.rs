@@ -6,6 +6,7 @@ use tower_service::Service;
 
 use crate::enter::Enter;
 use crate::future::ResponseFuture;
+use crate::handle::Call;
 use crate::hold::Hold;
 use crate::layer::PriorityQueueLayer;
 
@@ -67,6 +68,21 @@ where
         if let Some(slot) = layer.queue.acquire_at_once(call.priority) {
             return ResponseFuture::begin(inner, request, slot, layer);
         }
+        self.ask(call, request)
+    }
+}
+
+impl<S, C: Clone, R: Clone, E: Clone, H> PriorityQueueService<S, C, R, E, H> {
+    /// A call that gets no slot without a look at the queue.
+    #[cold]
+    fn ask<Req>(&mut self, call: Call, request: Req) -> ResponseFuture<S, C, R, E, H, Req>
+    where
+        S: Service<Req> + Clone,
+        R: Refuse<Req, S::Response, S::Error>,
+        E: Enter<Req>,
+        H: Hold<Req, S::Response> + Clone,
+    {
+        let Self { inner, layer } = self;
         match layer.queue.ask(&call, true).try_now() {
             Ok(Ok(slot)) => ResponseFuture::begin(inner, request, slot, layer),
             Ok(Err(rejected)) => {

@@ -6,20 +6,35 @@ use crate::config::QueueConfig;
 
 /// A kind of slots: those reserved for a class, or those for all.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Kind(u8);
+pub(crate) enum Kind {
+    Bulk,
+    Low,
+    Normal,
+    High,
+    Critical,
+    Shared,
+}
 
 impl Kind {
     /// How many kinds there are.
     pub(crate) const COUNT: usize = 6;
-    const SHARED: Self = Self(5);
 
-    const fn reserved(class: u8) -> Self {
-        Self(class)
+    /// Those reserved for a class.
+    #[inline]
+    pub(crate) const fn reserved(class: Class) -> Self {
+        match class {
+            Class::Bulk => Self::Bulk,
+            Class::Low => Self::Low,
+            Class::Normal => Self::Normal,
+            Class::High => Self::High,
+            Class::Critical => Self::Critical,
+        }
     }
 
     /// Its place in arrays of all kinds.
+    #[inline]
     pub(crate) const fn index(self) -> usize {
-        self.0 as usize
+        self as usize
     }
 }
 
@@ -27,11 +42,11 @@ impl Kind {
 /// reserved for lower classes, the lowest first.
 pub(crate) const fn order(class: Class) -> &'static [Kind] {
     const fn kinds<const N: usize>() -> [Kind; N] {
-        let mut kinds = [Kind::SHARED; N];
-        kinds[0] = Kind::reserved(N as u8 - 2);
+        let mut kinds = [Kind::Shared; N];
+        kinds[0] = Kind::reserved(Class::ALL[N - 2]);
         let mut lower = 2;
         while lower < N {
-            kinds[lower] = Kind::reserved(lower as u8 - 2);
+            kinds[lower] = Kind::reserved(Class::ALL[lower - 2]);
             lower += 1;
         }
         kinds
@@ -62,7 +77,7 @@ pub(crate) fn split(config: &QueueConfig, limit: u32) -> [u32; Kind::COUNT] {
         slots[class] = config.reserved[class].min(left);
         left -= slots[class];
     }
-    slots[Kind::SHARED.index()] = config.shared.min(left + for_all);
+    slots[Kind::Shared.index()] = config.shared.min(left + for_all);
     slots
 }
 
@@ -111,7 +126,7 @@ mod tests {
     // S-PRIO-03
     #[test]
     fn a_class_takes_its_own_slots_then_shared_ones_then_those_of_lower_classes() {
-        let indices = |class| order(class).iter().map(|kind| kind.0).collect::<Vec<_>>();
+        let indices = |class| order(class).iter().map(|kind| kind.index()).collect::<Vec<_>>();
         assert_eq!(indices(Class::Critical), [4, 5, 0, 1, 2, 3]);
         assert_eq!(indices(Class::Normal), [2, 5, 0, 1]);
         assert_eq!(indices(Class::Bulk), [0, 5]);

@@ -1,11 +1,6 @@
 //! The primitives of the concurrent shell. It takes them from here and from nowhere else, so that
 //! model checkers can put their own in their place.
 
-#[cfg(all(test, loom))]
-pub(crate) use loom::sync::{
-    Mutex, MutexGuard,
-    atomic::{AtomicU32, AtomicU64, Ordering},
-};
 #[cfg(all(test, shuttle))]
 pub(crate) use shuttle::sync::{
     Mutex, MutexGuard,
@@ -15,6 +10,11 @@ pub(crate) use shuttle::sync::{
 pub(crate) use std::sync::{
     Mutex, MutexGuard,
     atomic::{AtomicU32, AtomicU64, Ordering},
+};
+#[cfg(all(test, loom))]
+pub(crate) use {
+    crate::models::atomics::{AtomicU32, AtomicU64},
+    loom::sync::{Mutex, MutexGuard, atomic::Ordering},
 };
 
 /// Takes the lock, also after a panic elsewhere.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use breaker_core::{Priority, Rejected, Tick};
 use tokio::time::Sleep;
@@ -11,7 +11,7 @@ use tokio::time::Sleep;
 use crate::desk::{Entered, Turn};
 use crate::handle::Call;
 use crate::home::Home;
-use crate::slot::{Slot, quietly};
+use crate::slot::Slot;
 
 /// Waits until a call gets a slot, or is refused one.
 ///
@@ -27,7 +27,7 @@ enum Step {
 }
 
 /// A call that waits; leaves the queue when dropped.
-struct Waiter {
+pub(crate) struct Waiter {
     home: Arc<Home>,
     /// Where it waits, and until when at the latest.
     seat: (u32, Tick),
@@ -41,9 +41,9 @@ impl Wait {
         Self(Step::Decided(decision))
     }
 
-    pub(crate) fn new(home: &Arc<Home>, call: &Call, entered: Entered) -> Self {
+    pub(crate) fn new(home: &Arc<Home>, call: &Call, entered: &Entered) -> Self {
         let priority = call.priority;
-        Self(match entered {
+        Self(match *entered {
             Entered::Takes(taken) => {
                 Step::Decided(Ok(slot(home, Slot::new(home.desk, taken, priority), None)))
             }
@@ -66,26 +66,28 @@ impl Wait {
         }
     }
 
+    /// The decision, where there is one already; else the one that waits, without its timer.
+    #[cfg(test)]
+    pub(crate) fn by_hand(mut self) -> Result<Result<Slot, Rejected>, Waiter> {
+        match std::mem::replace(&mut self.0, Step::Ended) {
+            Step::Decided(decision) => Ok(decision),
+            Step::Waits(waiter) => Err(waiter),
+            Step::Ended => unreachable!("it was not polled"),
+        }
+    }
+
     /// Lets the call compete as one of this priority while it waits, because somebody so important
     /// waits for what it does. A lower one than its own changes nothing.
     pub fn raise(&mut self, to: Priority) {
         if let Step::Waits(waiter) = &mut self.0 {
-            if to > waiter.priority && waiter.seated {
-                waiter.priority = to;
-                waiter.home.raise(waiter.seat.0, to);
-            }
+            waiter.raise(to);
         }
     }
 }
 
 /// A slot with what is kept of its call.
 fn slot(home: &Arc<Home>, slot: Slot, started: Option<Tick>) -> Slot {
-    if home.desk.gate().is_timed() {
-        let started = started.unwrap_or_else(|| home.now());
-        slot.timed(home.clone(), started)
-    } else {
-        slot
-    }
+    if home.desk.gate().is_timed() { slot.timed(home, started) } else { slot }
 }
 
 impl Future for Wait {
@@ -106,13 +108,9 @@ impl Future for Wait {
 impl Waiter {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Slot, Rejected>> {
         loop {
-            match self.turn(cx) {
-                Turn::Takes(taken, at) => {
-                    let taken = Slot::new(self.home.desk, taken, self.priority);
-                    return Poll::Ready(Ok(slot(&self.home, taken, Some(at))));
-                }
-                Turn::Refused(rejected) => return Poll::Ready(Err(rejected)),
-                Turn::Waits(latest) => {
+            match self.ask(cx.waker()) {
+                Ok(decision) => return Poll::Ready(decision),
+                Err(latest) => {
                     let sleep = tokio::time::sleep(latest.since(self.home.now()));
                     match &mut self.sleep {
                         Some(old) => old.set(sleep),
@@ -127,11 +125,30 @@ impl Waiter {
         }
     }
 
+    pub(crate) fn raise(&mut self, to: Priority) {
+        if to > self.priority && self.seated {
+            self.priority = to;
+            self.home.raise(self.seat.0, to);
+        }
+    }
+
+    /// What was decided, or until when it waits at the latest.
+    pub(crate) fn ask(&mut self, waker: &Waker) -> Result<Result<Slot, Rejected>, Tick> {
+        match self.turn(waker) {
+            Turn::Takes(taken, at) => {
+                let taken = Slot::new(self.home.desk, taken, self.priority);
+                Ok(Ok(slot(&self.home, taken, Some(at))))
+            }
+            Turn::Refused(rejected) => Ok(Err(rejected)),
+            Turn::Waits(latest) => Err(latest),
+        }
+    }
+
     /// What it does next; where it does not go on waiting, it has left its seat.
-    fn turn(&mut self, cx: &Context<'_>) -> Turn {
+    fn turn(&mut self, waker: &Waker) -> Turn {
         // A panic of an observer must not leave it twice.
         self.seated = false;
-        let turn = self.home.turn(self.seat, cx.waker().clone());
+        let turn = self.home.turn(self.seat, self.priority, waker.clone());
         self.seated = matches!(turn, Turn::Waits(_));
         turn
     }
@@ -140,11 +157,7 @@ impl Waiter {
 impl Drop for Waiter {
     fn drop(&mut self) {
         if self.seated {
-            quietly(|| {
-                // A slot that it was given and has not fetched goes to the next one.
-                let taken = self.home.leave(self.seat.0);
-                drop(taken.map(|taken| Slot::new(self.home.desk, taken, self.priority)));
-            });
+            self.home.quit(self.seat.0, self.priority);
         }
     }
 }

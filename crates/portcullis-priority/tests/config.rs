@@ -1,7 +1,9 @@
 //! Configurations from files, and what is wrong with them.
 
-use breaker_core::Value;
-use portcullis_priority::{Priority, QueueConfig};
+use std::time::Duration;
+
+use breaker_core::{Percent, Value};
+use portcullis_priority::{Codel, Limit, Priority, QueueConfig, Throttle};
 use proptest::prelude::{Strategy, any, prop_oneof, proptest};
 
 fn int(number: i128) -> Value {
@@ -244,4 +246,70 @@ proptest! {
             assert!(config.check().is_ok());
         }
     }
+}
+
+#[test]
+fn limits_codel_and_throttle_are_read_with_what_belongs_to_them() {
+    let second = Duration::from_secs(1);
+    for (word, limit) in [
+        ("deadline", Limit::deadline(second)),
+        ("gradient2", Limit::gradient2()),
+        ("vegas", Limit::vegas()),
+        ("aimd", Limit::aimd(second)),
+        ("service_time", Limit::service_time()),
+    ] {
+        let read = QueueConfig::from_value(&table(&[("limit", text(word))])).unwrap();
+        assert_eq!(read, QueueConfig::new().limit(limit), "{word}");
+    }
+    let all = table(&[
+        ("limit", text("deadline")),
+        ("limit_timeout", text("300ms")),
+        ("limit_start", int(7)),
+        ("limit_min", int(3)),
+        ("limit_max", int(40)),
+        ("codel", Value::Bool(true)),
+        ("codel_target", text("10ms")),
+        ("codel_interval", text("200ms")),
+        ("throttle", Value::Float(1.5)),
+        ("throttle_window", text("30s")),
+        ("throttle_max_share", Value::Float(0.9)),
+    ]);
+    let ms = Duration::from_millis;
+    let expected = QueueConfig::new()
+        .limit(Limit::deadline(ms(300)).start(7).min(3).max(40))
+        .codel(Codel::new().target(ms(10)).interval(ms(200)))
+        .throttle(Throttle::sre(1.5).window(ms(30_000)).max_share(Percent::new(90)));
+    assert_eq!(QueueConfig::from_value(&all), Ok(expected));
+    let off = table(&[("limit", text("off")), ("throttle", text("off")), ("limit_max", int(9))]);
+    assert_eq!(QueueConfig::from_value(&off), Ok(QueueConfig::new()));
+}
+
+#[test]
+fn what_is_wrong_with_limits_codel_and_throttle_is_named() {
+    for (field, value) in [
+        ("limit", text("fast")),
+        ("limit_timeout", text("0s")),
+        ("limit_start", int(0)),
+        ("limit_max", int(9)),
+        ("codel", text("yes")),
+        ("codel_target", text("0ms")),
+        ("codel_interval", text("11m")),
+        ("throttle", Value::Float(0.5)),
+        ("throttle", text("on")),
+        ("throttle_window", text("1ms")),
+        ("throttle_max_share", Value::Float(f64::NAN)),
+    ] {
+        assert_eq!(wrong_paths(&[(field, value)]), [field]);
+    }
+    let crossed = [("limit", text("vegas")), ("limit_min", int(9)), ("limit_max", int(4))];
+    assert_eq!(wrong_paths(&crossed), ["limit_min"]);
+    let alone = [("limit", text("vegas")), ("shared", int(0)), ("reserved_bulk", int(1))];
+    assert_eq!(wrong_paths(&alone), ["shared"]);
+}
+
+/// One whose quarter, in nanoseconds, would not fit into 64 bits.
+#[test]
+#[should_panic(expected = "a timeout is at most 2,400 s")]
+fn a_timeout_of_a_thousand_years_is_refused() {
+    let _ = QueueConfig::adaptive(Duration::from_secs(73_786_976_295));
 }

@@ -13,8 +13,8 @@ use tokio::time::{advance, sleep};
 
 const MS: Duration = Duration::from_millis(1);
 
-fn queue(config: QueueConfig) -> PriorityQueue {
-    PriorityQueue::with_clock(config, TokioClock::new())
+fn queue(config: &QueueConfig) -> PriorityQueue {
+    PriorityQueue::with_clock(*config, TokioClock::new())
 }
 
 /// Takes all slots that a class can get.
@@ -42,7 +42,7 @@ async fn reason(wait: JoinHandle<Result<Slot, Reason>>) -> Reason {
 // S-PRIO-02
 #[tokio::test(start_paused = true)]
 async fn a_free_slot_is_taken_at_once_and_given_back_when_the_call_ends() {
-    let queue = queue(QueueConfig::new());
+    let queue = queue(&QueueConfig::new());
     let slot = queue.try_acquire(Priority::NORMAL).unwrap();
     assert_eq!(queue.snapshot().running, 1);
     drop(slot);
@@ -52,7 +52,7 @@ async fn a_free_slot_is_taken_at_once_and_given_back_when_the_call_ends() {
 // S-PRIO-03
 #[tokio::test(start_paused = true)]
 async fn classes_without_slots_of_their_own_run_in_the_shared_ones() {
-    let queue = queue(QueueConfig::new());
+    let queue = queue(&QueueConfig::new());
     let low = fill(&queue, Priority::LOW);
     assert_eq!(low.len(), 15);
     assert_eq!(queue.try_acquire(Priority::BULK).unwrap_err().reason(), Reason::AtLimit);
@@ -70,7 +70,7 @@ async fn classes_without_slots_of_their_own_run_in_the_shared_ones() {
 // S-PRIO-03
 #[tokio::test(start_paused = true)]
 async fn a_class_whose_slots_are_busy_takes_a_shared_one_and_then_those_of_lower_classes() {
-    let queue = queue(QueueConfig::new());
+    let queue = queue(&QueueConfig::new());
     let mut high = Vec::new();
     for _ in 0..10 {
         high.push(queue.try_acquire(Priority::HIGH).unwrap());
@@ -86,7 +86,7 @@ async fn a_class_whose_slots_are_busy_takes_a_shared_one_and_then_those_of_lower
 // S-PRIO-02
 #[tokio::test(start_paused = true)]
 async fn each_class_waits_for_as_long_as_it_may() {
-    let queue = queue(QueueConfig::new());
+    let queue = queue(&QueueConfig::new());
     let _all = fill(&queue, Priority::CRITICAL);
     for (priority, millis) in [(100, 5_000), (75, 2_000), (50, 1_000), (25, 500), (0, 100)] {
         let wait = waits(&queue, Priority::new(priority));
@@ -110,7 +110,7 @@ async fn each_class_waits_for_as_long_as_it_may() {
 #[tokio::test(start_paused = true)]
 async fn a_wait_of_a_millisecond_is_over_after_it() {
     let config = QueueConfig::slots(1).max_wait(Class::Low, MS);
-    let queue = queue(config);
+    let queue = queue(&config);
     let _slot = queue.try_acquire(Priority::LOW).unwrap();
     let wait = waits(&queue, Priority::LOW);
     advance(MS).await;
@@ -120,7 +120,7 @@ async fn a_wait_of_a_millisecond_is_over_after_it() {
 // S-PRIO-05
 #[tokio::test(start_paused = true)]
 async fn one_finish_starts_exactly_one_and_the_most_important_first() {
-    let queue = queue(QueueConfig::slots(1));
+    let queue = queue(&QueueConfig::slots(1));
     let slot = queue.try_acquire(Priority::NORMAL).unwrap();
     let low = waits(&queue, Priority::LOW);
     let high = waits(&queue, Priority::HIGH);
@@ -138,7 +138,7 @@ async fn one_finish_starts_exactly_one_and_the_most_important_first() {
 // S-PRIO-05
 #[tokio::test(start_paused = true)]
 async fn whoever_gives_up_in_the_queue_or_with_a_slot_it_has_not_fetched_leaves_nothing_behind() {
-    let queue = queue(QueueConfig::slots(1));
+    let queue = queue(&QueueConfig::slots(1));
     let slot = queue.try_acquire(Priority::NORMAL).unwrap();
     let (first, second) = (queue.acquire(Priority::NORMAL), queue.acquire(Priority::NORMAL));
     let third = waits(&queue, Priority::NORMAL);
@@ -157,7 +157,7 @@ async fn whoever_gives_up_in_the_queue_or_with_a_slot_it_has_not_fetched_leaves_
 // S-PRIO-06
 #[tokio::test(start_paused = true)]
 async fn half_of_its_wait_lifts_a_call_by_one_class() {
-    let queue = queue(QueueConfig::slots(1));
+    let queue = queue(&QueueConfig::slots(1));
     let slot = queue.try_acquire(Priority::NORMAL).unwrap();
     let low = waits(&queue, Priority::LOW);
     settle().await;
@@ -175,7 +175,7 @@ async fn half_of_its_wait_lifts_a_call_by_one_class() {
 async fn weights_share_slots_among_all_classes() {
     let config = QueueConfig::slots(1).discipline(Discipline::Weighted).ageing(false);
     let queue = queue(
-        Class::ALL
+        &Class::ALL
             .into_iter()
             .fold(config, |config, class| config.max_wait(class, Duration::from_secs(60))),
     );
@@ -203,7 +203,7 @@ async fn weights_share_slots_among_all_classes() {
 // S-PRIO-01
 #[tokio::test(start_paused = true)]
 async fn a_minimum_is_raised_live_and_sheds_those_that_wait() {
-    let queue = queue(QueueConfig::slots(1));
+    let queue = queue(&QueueConfig::slots(1));
     let slot = queue.try_acquire(Priority::NORMAL).unwrap();
     let (low, normal) = (waits(&queue, Priority::LOW), waits(&queue, Priority::NORMAL));
     settle().await;
@@ -227,7 +227,7 @@ async fn a_minimum_is_raised_live_and_sheds_those_that_wait() {
 async fn a_full_queue_drops_the_lowest_class_and_the_oldest_of_it() {
     for (displace, gone) in [(Displace::Oldest, 0), (Displace::Newest, 1)] {
         let config = QueueConfig::slots(1).capacity(2).displace(displace);
-        let queue = queue(config);
+        let queue = queue(&config);
         let _slot = queue.try_acquire(Priority::NORMAL).unwrap();
         let mut bulk = [waits(&queue, Priority::BULK), waits(&queue, Priority::BULK)].map(Some);
         settle().await;
@@ -249,7 +249,7 @@ async fn a_full_queue_drops_the_lowest_class_and_the_oldest_of_it() {
 async fn an_open_circuit_lets_a_critical_call_through_at_a_time_and_a_half_open_one_high_ones() {
     let config = CircuitBreakerConfig::new();
     let circuit = CircuitBreaker::with_clock(config, TokioClock::new());
-    let queue = queue(QueueConfig::new());
+    let queue = queue(&QueueConfig::new());
     queue.watch(&circuit);
     let running = queue.try_acquire(Priority::LOW).unwrap();
     for _ in 0..5 {
@@ -275,7 +275,7 @@ async fn an_open_circuit_lets_a_critical_call_through_at_a_time_and_a_half_open_
 #[tokio::test(start_paused = true)]
 async fn those_that_wait_are_refused_when_the_circuit_has_opened() {
     let circuit = CircuitBreaker::with_clock(CircuitBreakerConfig::new(), TokioClock::new());
-    let queue = queue(QueueConfig::slots(1));
+    let queue = queue(&QueueConfig::slots(1));
     queue.watch(&circuit);
     let slot = queue.try_acquire(Priority::NORMAL).unwrap();
     let (normal, critical) = (waits(&queue, Priority::NORMAL), waits(&queue, Priority::CRITICAL));
@@ -290,7 +290,7 @@ async fn those_that_wait_are_refused_when_the_circuit_has_opened() {
 
 #[tokio::test(start_paused = true)]
 async fn a_deadline_that_cannot_be_met_is_refused_at_once_and_bounds_the_wait() {
-    let queue = queue(QueueConfig::slots(1));
+    let queue = queue(&QueueConfig::slots(1));
     let _slot = queue.try_acquire(Priority::NORMAL).unwrap();
     let call = Call::new(Priority::CRITICAL);
     assert_eq!(reason(waits(&queue, call.remaining(Duration::ZERO))).await, Reason::TooLate);
@@ -305,7 +305,7 @@ async fn a_deadline_that_cannot_be_met_is_refused_at_once_and_bounds_the_wait() 
 // S-PRIO-07
 #[tokio::test(start_paused = true)]
 async fn a_call_that_somebody_more_important_waits_for_inherits_its_priority() {
-    let queue = queue(QueueConfig::slots(1));
+    let queue = queue(&QueueConfig::slots(1));
     let slot = queue.try_acquire(Priority::NORMAL).unwrap();
     let mut low = queue.acquire(Priority::LOW);
     let high = waits(&queue, Priority::HIGH);
@@ -319,7 +319,7 @@ async fn a_call_that_somebody_more_important_waits_for_inherits_its_priority() {
 
 #[tokio::test(start_paused = true)]
 async fn more_slots_let_in_those_that_wait_and_fewer_take_none_away() {
-    let queue = queue(QueueConfig::slots(1));
+    let queue = queue(&QueueConfig::slots(1));
     let first = queue.try_acquire(Priority::NORMAL).unwrap();
     let (second, third) = (waits(&queue, Priority::LOW), waits(&queue, Priority::LOW));
     settle().await;
@@ -360,7 +360,7 @@ async fn observers_hear_of_the_queue_and_of_its_limits() {
         }
     }
     let heard = Arc::new(Heard::default());
-    let queue = queue(QueueConfig::slots(1));
+    let queue = queue(&QueueConfig::slots(1));
     queue.observe(heard.clone());
     let slot = queue.try_acquire(Priority::NORMAL).unwrap();
     let high = waits(&queue, Priority::HIGH);
@@ -386,7 +386,7 @@ async fn observers_hear_of_the_queue_and_of_its_limits() {
 
 #[tokio::test(start_paused = true)]
 async fn it_explains_itself() {
-    let queue = queue(QueueConfig::slots(1).named("search"));
+    let queue = queue(&QueueConfig::slots(1).named("search"));
     assert_eq!(queue.explain(), "search: 0 of 1 slots are taken, and the next call starts at once");
     let _slot = queue.try_acquire(Priority::NORMAL).unwrap();
     let _waits = [Priority::LOW, Priority::HIGH, Priority::LOW].map(|p| queue.acquire(p));
@@ -401,13 +401,13 @@ async fn it_explains_itself() {
 async fn a_queue_that_nobody_has_any_more_is_used_again_when_its_last_slot_is_back() {
     let slots: Vec<_> = (0..100)
         .map(|_| {
-            let queue = queue(QueueConfig::slots(1));
+            let queue = queue(&QueueConfig::slots(1));
             queue.try_acquire(Priority::NORMAL).expect("a new queue has all its slots")
         })
         .collect();
     drop(slots);
     for _ in 0..100 {
-        let queue = queue(QueueConfig::slots(2));
+        let queue = queue(&QueueConfig::slots(2));
         assert_eq!(fill(&queue, Priority::BULK).len(), 2);
     }
 }

@@ -31,7 +31,7 @@ const WAIT: usize = 120;
 /// while it waits, the request not included.
 const FUTURE: usize = 168;
 /// What an idle queue may hold.
-const QUEUE: i64 = 1_024;
+const QUEUE: i64 = 2_048;
 
 type Page = Response<Full<Bytes>>;
 

@@ -5,13 +5,13 @@ pub use breaker_core;
 pub use breaker_core::TokioClock;
 pub use breaker_core::{
     AsError, CallError, Cause, Chance, Change, CircuitBreaker, CircuitBreakerConfig,
-    CircuitBreakers, Classify, Clock, Condition, ConfigError, ConfigErrors, CountAs, Counted,
-    Cusum, DependencyGate, ErrorsAreFailures, Event, EventKind, Events, FailureKind, GateVerdict,
-    IllegalTransition, Interest, Jitter, Key, ManualClock, MonotonicClock, Name, Next, Observe,
-    OnDrop, OnRelapse, OnStayElapsed, Order, Outcome, Override, Pace, Percent, Permit, Quota, Ramp,
-    RampSpeed, Reason, Recovery, RecoveryEstimate, RecoveryInterval, Refuse, Rejected, Saved,
-    Snapshot, State, Strategy, StrategyKind, Tally, Tick, Totals, Transition, Trials, Trickle,
-    Trip, Tuner, Tuning, Value, Why, Window,
+    CircuitBreakers, Class, Classify, Clock, Condition, ConfigError, ConfigErrors, CountAs,
+    Counted, Cusum, DependencyGate, ErrorsAreFailures, Event, EventKind, Events, FailureKind,
+    GateVerdict, IllegalTransition, Interest, Jitter, Key, ManualClock, MonotonicClock, Name, Next,
+    Observe, OnDrop, OnRelapse, OnStayElapsed, Order, Outcome, Override, Pace, Percent, Permit,
+    Prioritize, Priority, Quota, Ramp, RampSpeed, Reason, Recovery, RecoveryEstimate,
+    RecoveryInterval, Refuse, Rejected, Saved, Snapshot, State, Strategy, StrategyKind, Tally,
+    Tick, Totals, Transition, Trials, Trickle, Trip, Tuner, Tuning, Value, Why, Window,
 };
 #[cfg(feature = "tracing")]
 pub use breaker_core::{Spans, TracingObserver};
@@ -21,8 +21,14 @@ pub use portcullis_breaker::{
 };
 pub use portcullis_http;
 pub use portcullis_http::{
-    Auto, BoxError, BoxErrors, ErrorChain, Grpc, GrpcStatus, Http, HttpOrGrpc, JudgedBody,
-    ProblemJson, RateLimitHeaders, keep_refusal, key, refusal_of,
+    Auto, BoxError, BoxErrors, CarryPriorityLayer, CarryPriorityService, ErrorChain, Grpc,
+    GrpcStatus, Http, HttpOrGrpc, JudgedBody, ProblemJson, RateLimitHeaders, deadline,
+    keep_refusal, key, priority, refusal_of,
+};
+pub use portcullis_priority;
+pub use portcullis_priority::{
+    Call, ConcurrencyLayer, ConcurrencyLimit, Discipline, Displace, Limit, LimitAlgorithm,
+    PriorityQueue, PriorityQueueLayer, PriorityQueueService, QueueConfig, Slot, Wait,
 };
 pub use portcullis_ratelimit;
 #[cfg(feature = "tokio")]

@@ -10,6 +10,9 @@ use crate::workspace::Workspace;
 const DEEP_SCHEDULES: u32 = 100_000;
 const PREEMPTIONS: [u32; 2] = [2, 3];
 
+/// Whole calls in random orders.
+const SCHEDULES: [Proof; 2] = [Proof::Schedules, Proof::QueueSchedules];
+
 /// A bug that is put in on purpose, which proof has to find it, and what that one says then.
 struct Control {
     bug: &'static str,
@@ -25,9 +28,13 @@ enum Proof {
     /// Those of the rate limit.
     LimitTests,
     LimitModels,
+    /// Those of the priority queue.
+    QueueTests,
+    QueueModels,
+    QueueSchedules,
 }
 
-const CONTROLS: [Control; 23] = [
+const CONTROLS: &[Control] = &[
     control("folds-twice", Proof::Differential, "another machine"),
     control("epoch-unseen", Proof::Differential, "another machine"),
     control("stranger-known", Proof::Differential, "another machine"),
@@ -51,6 +58,23 @@ const CONTROLS: [Control; 23] = [
     control("spends-unseen", Proof::LimitModels, "more than the burst was admitted"),
     control("leaves-unheard", Proof::LimitModels, "the next in the line was not woken"),
     control("stirs-nobody", Proof::LimitModels, "one who could go sleeps on"),
+    control("leaves-with-a-slot", Proof::QueueTests, "another queue"),
+    control("mark-stays", Proof::QueueTests, "another queue"),
+    control("gate-stays", Proof::QueueTests, "another queue"),
+    control("told-too-early", Proof::QueueTests, "a slot leaks"),
+    control("hands-nothing-over", Proof::QueueModels, "one who could go sleeps on"),
+    control("guards-late", Proof::QueueModels, "one who could go sleeps on"),
+    control("wakes-nobody", Proof::QueueModels, "one who could go sleeps on"),
+    control("leaves-with-a-slot", Proof::QueueModels, "a slot leaks"),
+    control("takes-unseen", Proof::QueueModels, "Causality violation"),
+    control("mark-stays", Proof::QueueModels, "a mark stays"),
+    control("free-in-use", Proof::QueueModels, "falls free while a slot of it is held"),
+    control("gate-stays", Proof::QueueModels, "admitted by another configuration"),
+    control("unbinds-late", Proof::QueueModels, "a call too many beside an open circuit"),
+    control("hands-nothing-over", Proof::QueueSchedules, "deadlock! blocked tasks"),
+    control("wakes-nobody", Proof::QueueSchedules, "deadlock! blocked tasks"),
+    control("leaves-with-a-slot", Proof::QueueSchedules, "a slot leaks"),
+    control("told-too-early", Proof::QueueSchedules, "a slot leaks"),
 ];
 
 const fn control(bug: &'static str, proof: Proof, says: &'static str) -> Control {
@@ -60,13 +84,13 @@ const fn control(bug: &'static str, proof: Proof, says: &'static str) -> Control
 /// The proofs of the everyday run; the differential test is among the unit tests.
 pub(crate) fn everyday(workspace: &Workspace) -> Vec<Step> {
     let mut steps = Vec::from(models(workspace, PREEMPTIONS[0]));
-    steps.push(Step::tests("schedules", Proof::Schedules.run(workspace)));
+    steps.extend(SCHEDULES.map(|proof| Step::tests(proof.name(), proof.run(workspace))));
     steps
 }
 
 /// All models, in all orders of up to so many preemptions.
-fn models(workspace: &Workspace, bound: u32) -> [Step; 2] {
-    [Proof::Models, Proof::LimitModels].map(|proof| {
+fn models(workspace: &Workspace, bound: u32) -> [Step; 3] {
+    [Proof::Models, Proof::LimitModels, Proof::QueueModels].map(|proof| {
         let run = proof.run(workspace).env("LOOM_MAX_PREEMPTIONS", bound.to_string());
         Step::tests(proof.name(), run)
     })
@@ -74,12 +98,16 @@ fn models(workspace: &Workspace, bound: u32) -> [Step; 2] {
 
 /// The same at full size.
 pub(crate) fn deep(workspace: &Workspace) -> Vec<Step> {
-    let differential = Proof::Differential.run(workspace).env("PORTCULLIS_DEEP", "1");
-    let [core, limit] = models(workspace, PREEMPTIONS[1]);
-    let schedules =
-        Proof::Schedules.run(workspace).env("PORTCULLIS_SCHEDULES", DEEP_SCHEDULES.to_string());
-    let differential = Step::tests("differential", differential);
-    vec![differential, core, limit, Step::tests("schedules", schedules)]
+    let mut steps =
+        Vec::from([Proof::Differential, Proof::QueueTests].map(|proof| {
+            Step::tests(proof.name(), proof.run(workspace).env("PORTCULLIS_DEEP", "1"))
+        }));
+    steps.extend(models(workspace, PREEMPTIONS[1]));
+    steps.extend(SCHEDULES.map(|proof| {
+        let run = proof.run(workspace).env("PORTCULLIS_SCHEDULES", DEEP_SCHEDULES.to_string());
+        Step::tests(proof.name(), run)
+    }));
+    steps
 }
 
 /// One step for each control.
@@ -101,6 +129,9 @@ impl Proof {
             Self::Schedules => "schedules",
             Self::LimitTests => "rate limit",
             Self::LimitModels => "rate limit models",
+            Self::QueueTests => "priority",
+            Self::QueueModels => "priority models",
+            Self::QueueSchedules => "priority schedules",
         }
     }
 
@@ -108,6 +139,7 @@ impl Proof {
         match self {
             Self::Differential | Self::Models | Self::Schedules => "breaker-core",
             Self::LimitTests | Self::LimitModels => "portcullis-ratelimit",
+            Self::QueueTests | Self::QueueModels | Self::QueueSchedules => "portcullis-priority",
         }
     }
 
@@ -133,10 +165,11 @@ impl Proof {
         };
         match self {
             Self::Differential => plain("proofs::differential"),
-            Self::LimitTests => plain("proofs"),
-            Self::LimitModels => apart("models", "loom"),
+            Self::LimitTests | Self::QueueTests => plain("proofs"),
+            Self::LimitModels | Self::QueueModels => apart("models", "loom"),
             Self::Models => apart("slot::models", "loom"),
             Self::Schedules => apart("slot::schedules", "shuttle"),
+            Self::QueueSchedules => apart("schedules", "shuttle"),
         }
     }
 }
@@ -148,6 +181,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+
+    const PACKAGES: [&str; 3] = ["breaker-core", "portcullis-ratelimit", "portcullis-priority"];
 
     /// The names in `planted("...")` in the sources below a directory.
     fn planted(dir: &Path, found: &mut BTreeSet<String>) {
@@ -166,7 +201,7 @@ mod tests {
     fn each_bug_that_is_planted_has_a_control() {
         let workspace = Workspace::open().expect("the tests run inside the repository");
         let mut found = BTreeSet::new();
-        for package in ["breaker-core", "portcullis-ratelimit"] {
+        for package in PACKAGES {
             planted(&workspace.root().join(format!("crates/{package}/src")), &mut found);
         }
         let known = CONTROLS.iter().map(|control| control.bug.to_owned()).collect();
@@ -176,7 +211,7 @@ mod tests {
     #[test]
     fn only_test_builds_can_have_a_planted_bug() {
         let workspace = Workspace::open().expect("the tests run inside the repository");
-        for package in ["breaker-core", "portcullis-ratelimit"] {
+        for package in PACKAGES {
             let path = workspace.root().join(format!("crates/{package}/src/planted.rs"));
             let source = fs::read_to_string(path).expect("the source is readable");
             assert!(source.contains("#[cfg(not(test))]\n#[inline(always)]\npub(crate) const fn"));

@@ -71,6 +71,34 @@ impl Service<Reply> for Replies {
     }
 }
 
+/// Insists on being readied before each call, as a service with a reserved place does.
+#[derive(Debug, Default)]
+pub struct Strict {
+    ready: bool,
+}
+
+impl Clone for Strict {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Service<bool> for Strict {
+    type Response = ();
+    type Error = Failed;
+    type Future = std::future::Ready<Result<(), Failed>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failed>> {
+        self.ready = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: bool) -> Self::Future {
+        let ready = std::mem::take(&mut self.ready);
+        std::future::ready(if ready { Ok(()) } else { Err(Failed::Inner) })
+    }
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Verdict {
     Good,

@@ -32,8 +32,8 @@ impl ConcurrencyLimit {
         Self(queue).max_wait(Duration::ZERO)
     }
 
-    /// As many calls at a time as the callee bears, by this algorithm, 200 at most; others are
-    /// refused at once.
+    /// As many calls at a time as the callee bears, by this algorithm and within its bounds; others
+    /// are refused at once.
     pub const fn adaptive(limit: Limit) -> Self {
         let Self(queue) = Self::new(limit.most());
         Self(queue.limit(limit))

@@ -113,7 +113,7 @@ impl Vegas {
     pub(super) fn check(&self, wrong: &mut impl FnMut(&str, String, &str, &str)) {
         if self.few > self.many {
             let allowed = format!("at most the queue at which the limit shrinks, {}", self.many);
-            wrong("limit.queue", self.few.to_string(), &allowed, "swap the two");
+            wrong("limit_queue", self.few.to_string(), &allowed, "swap the two");
         }
     }
 }

@@ -109,17 +109,17 @@ fn all_that_is_wrong_is_named_with_its_cure() {
     };
     assert!(all().into_iter().all(|limit| problems(limit).is_empty()));
     let crossed = problems(Limit::vegas().min(300));
-    let cure = "lower limit.min or raise limit.max";
-    assert_eq!(crossed, [format!("limit.min = 300: at most limit.max, 200; {cure}")]);
+    let cure = "lower limit_min or raise limit_max";
+    assert_eq!(crossed, [format!("limit_min = 300: at most limit_max, 200; {cure}")]);
     let outside = problems(Limit::new(SECOND).max(10));
     assert_eq!(
         outside,
-        ["limit.start = 20: 1..=10, from limit.min to limit.max; start between them"]
+        ["limit_start = 20: 1..=10, from limit_min to limit_max; start between them"]
     );
     let swapped = problems(Vegas::new().queue(6, 3).into_limit());
     assert_eq!(
         swapped,
-        ["limit.queue = 6: at most the queue at which the limit shrinks, 3; swap the two"]
+        ["limit_queue = 6: at most the queue at which the limit shrinks, 3; swap the two"]
     );
     // Whoever does not ask gets a limit all the same.
     assert_eq!(Limit::vegas().min(300).begin().limit(), 200);
