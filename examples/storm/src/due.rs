@@ -3,7 +3,7 @@
 use portcullis_priority::Class;
 
 use crate::rush::Rush;
-use crate::table::percent;
+use crate::table::{millis, percent};
 
 /// By how much a class may fare better than one that matters more: of a thousand requests, a few
 /// come at a lucky moment.
@@ -31,8 +31,12 @@ pub(crate) enum Due {
 }
 
 impl Due {
-    /// Whether these figures bear it out. What was not measured is not held against anyone.
+    /// Whether these figures bear it out. What was not measured is not held against anyone, and of
+    /// a machine that stood still there is nothing to be had but order.
     pub(crate) fn holds(&self, till: &Rush) -> bool {
+        if till.stood_still() && !matches!(self, Self::Slots) {
+            return true;
+        }
         let at_least = |figure: Option<f64>, least| figure.is_none_or(|figure| figure >= least);
         match *self {
             Self::Critical { least } => at_least(till.class(Class::Critical), least),
@@ -54,6 +58,14 @@ impl Due {
 
     /// What is owed, with the figures that it is about.
     pub(crate) fn text(&self, bare: Option<&Rush>, till: &Rush) -> String {
+        let text = self.figures(bare, till);
+        if !till.stood_still() {
+            return text;
+        }
+        format!("{text}; the machine itself was {} late", millis(till.late))
+    }
+
+    fn figures(&self, bare: Option<&Rush>, till: &Rush) -> String {
         let of = |class: Class| {
             let bare = share(bare.and_then(|bare| bare.class(class)));
             format!("{class} {} ({bare} of the bare shop)", share(till.class(class)))
@@ -113,6 +125,8 @@ fn none() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     /// From bulk to critical.
@@ -125,6 +139,7 @@ mod tests {
         limits: [Some(10.0), Some(5.0), Some(9.0), Some(9.0)],
         refused: 700,
         vague: 0,
+        late: Duration::ZERO,
     };
 
     #[test]
@@ -164,6 +179,17 @@ mod tests {
         {
             assert!(due.holds(&hurried), "{due:?}");
         }
+    }
+
+    #[test]
+    fn on_a_machine_that_stood_still_only_the_slots_are_owed() {
+        let still = Rush { late: Duration::from_secs(1), peak: 10, classes: [None; 5], ..WELL };
+        let lost = Rush { classes: [Some(0.0); 5], of_capacity: Some(0.1), ..still };
+        assert!(Due::Critical { least: 0.99 }.holds(&lost));
+        assert!(Due::Capacity { least: 0.95 }.holds(&lost));
+        assert!(!Due::Slots.holds(&lost));
+        let text = Due::Critical { least: 0.99 }.text(None, &lost);
+        assert!(text.ends_with("; the machine itself was 1000 ms late"), "{text}");
     }
 
     #[test]

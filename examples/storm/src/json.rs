@@ -80,6 +80,7 @@ fn till(till: &Rush) -> Value {
         "limits": till.limits,
         "refused": till.refused,
         "vague": till.vague,
+        "late_seconds": till.late.as_secs_f64(),
     })
 }
 

@@ -16,6 +16,10 @@ const PERIOD: Duration = Duration::from_millis(10);
 /// Of a shorter quarter nothing is said: no limit settles in it.
 const SETTLES: Duration = Duration::from_millis(1_500);
 
+/// Who finds out so late that it is time is on a machine that has stood still: what callers lost then
+/// they lost to the machine.
+const STANDSTILL: Duration = Duration::from_millis(100);
+
 /// How a crowd meets the till, quarter by quarter.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Course {
@@ -30,8 +34,10 @@ pub(crate) enum Course {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Watched {
     pub(crate) count: Count,
-    /// The mean limit in the second half of each quarter.
+    /// The mean limit in the last third of each quarter.
     pub(crate) limits: [Option<f64>; 4],
+    /// By how much the watcher itself was late at worst.
+    pub(crate) late: Duration,
 }
 
 /// What the till was like in one world. Shares are of 1; what was not measured is `None`.
@@ -53,6 +59,8 @@ pub(crate) struct Rush {
     pub(crate) refused: u64,
     /// Requests that were answered 503 without.
     pub(crate) vague: u64,
+    /// By how much the machine was late at worst.
+    pub(crate) late: Duration,
 }
 
 /// The limits of one quarter, added up.
@@ -85,6 +93,7 @@ pub(crate) async fn watch(
 ) -> [Watched; 2] {
     let quarter = (act.heal - act.from) / 4;
     let mut sums = [[Sum::default(); 4]; 2];
+    let mut late = Duration::ZERO;
     let mut looks = interval_at(start + act.from, PERIOD);
     for world in worlds {
         world.till.count();
@@ -92,8 +101,13 @@ pub(crate) async fn watch(
     for (i, order) in course.orders().into_iter().enumerate() {
         let begins = start + act.from + quarter * i as u32;
         worlds.iter().for_each(|world| world.till.order(order));
-        while looks.tick().await < begins + quarter {
-            if begins.elapsed() < quarter / 2 {
+        loop {
+            let due = looks.tick().await;
+            late = late.max(due.elapsed());
+            if due >= begins + quarter {
+                break;
+            }
+            if begins.elapsed() < quarter * 2 / 3 {
                 continue;
             }
             for side in Side::BOTH {
@@ -106,6 +120,7 @@ pub(crate) async fn watch(
     Side::BOTH.map(|side| Watched {
         count: worlds[side as usize].till.count(),
         limits: sums[side as usize].map(|sum| sum.mean().filter(|_| quarter >= SETTLES)),
+        late,
     })
 }
 
@@ -140,7 +155,7 @@ impl Rush {
             refused += u64::from(end == End::Unavailable);
             vague += u64::from(end == End::Vague);
         }
-        let Watched { count, limits } = watched;
+        let Watched { count, limits, late } = watched;
         let capacity = count.capacity(act.heal - act.from).filter(|_| course == Course::Steady);
         let served = good.iter().sum::<u64>() as f64;
         Self {
@@ -152,7 +167,13 @@ impl Rush {
             limits,
             refused,
             vague,
+            late,
         }
+    }
+
+    /// Whether the machine stood still meanwhile, so that the figures are about it.
+    pub(crate) fn stood_still(&self) -> bool {
+        self.late > STANDSTILL
     }
 
     /// The share of this class that got a good answer in time.
@@ -193,7 +214,7 @@ mod tests {
         // Work took so long that all workers together could have done eight.
         let work = (act.heal - act.from) * WORKERS / 8;
         let count = Count { worked: 1, work, peak: 7, slots: Some(9) };
-        let watched = Watched { count, limits: [None; 4] };
+        let watched = Watched { count, limits: [None; 4], late: STANDSTILL };
         let of = |course| Rush::of(&ledger, &act, Side::Protected, course, watched);
         let rush = of(Course::Steady);
         let shares = Class::ALL.map(|class| rush.class(class));
@@ -201,5 +222,7 @@ mod tests {
         assert_eq!((rush.refused, rush.vague, rush.peak, rush.slots), (1, 1, 7, Some(9)));
         assert!(rush.of_capacity.is_some_and(|share| (share - 0.25).abs() < 1e-6), "{rush:?}");
         assert_eq!(of(Course::Moves).of_capacity, None);
+        assert!(!rush.stood_still());
+        assert!(Rush { late: STANDSTILL * 2, ..rush }.stood_still());
     }
 }
