@@ -97,7 +97,7 @@ fn a_change_of_one_value_keeps_the_change_of_another() {
         let queue = queue(ONE);
         let other = queue.clone();
         let sets = spawn(move || other.min_priority(Priority::HIGH).unwrap());
-        queue.home.reconfigure(|config| config.shared(2)).unwrap();
+        queue.home.reconfigure(true, |config| config.shared(2)).unwrap();
         sets.join().unwrap();
         assert_eq!(queue.config(), TWO.min_priority(Priority::HIGH), "a change is lost");
         assert_eq!(free(&queue, Priority::HIGH), 2);
@@ -123,7 +123,7 @@ impl LimitAlgorithm for ToAndFro {
 fn a_limit_that_moves_beside_slots_that_are_given_back_leaves_nobody_asleep() {
     prove("a limit that moves", 3, || {
         let queue = queue(TWO);
-        queue.limit_by(ToAndFro(2));
+        queue.limit_by(ToAndFro(2)).expect("a slot is shared");
         let [mut first, second] = [(); 2].map(|()| take(&queue));
         let waits = Call::waits(&queue, Priority::NORMAL);
         let ends = spawn(move || {
