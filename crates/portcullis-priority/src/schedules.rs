@@ -129,7 +129,7 @@ fn operate(queue: &PriorityQueue, clock: &ManualClock) {
         0 => queue.reconfigure(config()).unwrap(),
         1 => queue.min_priority(Priority::HIGH).unwrap(),
         2 => queue.min_priority(Priority::BULK).unwrap(),
-        3 => queue.limit_by(Wild(1)),
+        3 => queue.limit_by(Wild(1)).unwrap(),
         4 => {
             let _ = queue.snapshot();
         }
