@@ -14,7 +14,7 @@ use crate::world::{Side, World};
 /// How often the limit is looked at.
 const PERIOD: Duration = Duration::from_millis(10);
 /// Of a shorter quarter nothing is said: no limit settles in it.
-const SETTLES: Duration = Duration::from_millis(1_500);
+const SETTLES: Duration = Duration::from_millis(1_250);
 
 /// Who finds out so late that it is time is on a machine that has stood still: what callers lost then
 /// they lost to the machine.
