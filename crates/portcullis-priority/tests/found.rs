@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use breaker_core::{
     CircuitBreaker, CircuitBreakerConfig, Class, Clock, Event, EventKind, FailureKind, Interest,
-    ManualClock, Observe, Outcome, Percent, Prioritize as _, Priority, Reason, Tick, TokioClock,
+    ManualClock, Observe, Outcome, Percent, Prioritize as _, Priority, Reason, Tick, TokioClock, Value,
 };
 use http::Request;
 use portcullis_http::{CarryPriorityLayer, priority};
@@ -540,4 +540,57 @@ fn what_it_explains_is_true_for_the_next_call() {
     queue.watch(&open_circuit(ManualClock::new()));
     assert!(queue.try_acquire(Priority::NORMAL).is_err());
     assert!(!queue.explain().contains("starts at once"), "{}", queue.explain());
+}
+
+// S-PRIO-02
+// Found: `State::enter` compares the remaining time with the average before it takes a slot. Where
+// all callers say how long they have, and one call took longer than that, nobody is let through who
+// could show that calls are quick again.
+#[test]
+#[ignore = "found"]
+fn callers_in_a_hurry_are_served_again_after_one_call_that_was_slow() {
+    let clock = ManualClock::new();
+    let queue = PriorityQueue::with_clock(QueueConfig::slots(1), clock.clone());
+    let call = Call::new(Priority::NORMAL).remaining(MS * 1_000);
+    let mut slot = queue.try_acquire(call).unwrap();
+    // The first one finds a cold cache; or its caller gives up a little after its deadline.
+    clock.advance(MS * 1_001);
+    slot.answered(Outcome::Success);
+    drop(slot);
+    let served = (0..1_000).filter(|_| {
+        clock.advance(Duration::from_secs(60));
+        queue.try_acquire(call).is_ok()
+    });
+    assert!(served.count() > 0, "all slots have been free for hours");
+}
+
+// Found: `Limit::min` and `Limit::max` move the start, and `from_value` calls them after it. What
+// `check` says of a start outside of the bounds nobody hears any more.
+#[test]
+#[ignore = "found"]
+fn a_start_that_was_written_outside_of_the_bounds_is_named() {
+    for (start, bound, at) in [(5, "limit_min", 9), (9, "limit_max", 5)] {
+        let fields = [("limit_start", Value::Int(start)), (bound, Value::Int(at))];
+        let limit = ("limit", Value::Text("vegas".to_owned()));
+        let table = fields.into_iter().chain([limit]);
+        let value = Value::Table(table.map(|(name, value)| (name.to_owned(), value)).collect());
+        let errors = QueueConfig::from_value(&value).expect_err("it starts outside");
+        assert!(errors.iter().any(|error| error.path == "limit_start"), "{errors}");
+    }
+}
+
+// Found: slots that are kept for others count as taken, however few of its own a class uses. More
+// than half of the slots of `new` are kept from bulk calls, so one at a time is a limit in use.
+#[test]
+#[ignore = "found"]
+fn a_limit_does_not_grow_to_its_end_by_one_bulk_call_at_a_time() {
+    let clock = ManualClock::new();
+    let limit = Limit::aimd(Duration::from_secs(1)).start(20);
+    let queue = PriorityQueue::with_clock(QueueConfig::new().limit(limit), clock.clone());
+    for _ in 0..1_000 {
+        let mut slot = queue.try_acquire(Priority::BULK).unwrap();
+        clock.advance(MS * 10);
+        slot.answered(Outcome::Success);
+    }
+    assert!(queue.snapshot().slots < 30, "one of 15 is in use");
 }
