@@ -175,7 +175,8 @@ impl PriorityQueue {
     }
 
     /// Puts another configuration in force, as a whole. Calls that run keep their slots, and those
-    /// that wait go on waiting for as long as they were to.
+    /// that wait go on waiting for as long as they were to. Where the limit is another one, or the
+    /// slots in all, the limit begins anew, but with as many slots as there were.
     ///
     /// # Errors
     /// What [`QueueConfig::check`] finds; then nothing is changed.

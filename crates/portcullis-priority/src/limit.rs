@@ -94,9 +94,10 @@ impl Verdict {
 /// | [`service_time`](Self::service_time) | the times of now beside the least, on a server itself | 144 bytes |
 ///
 /// None of them grows while less than half of its slots are in use, for it would learn nothing of
-/// those it adds, and each is cut once per round trip at most: calls that began before a cut say
-/// nothing of what it did. Nothing is allocated per call. The numbers that only one algorithm knows are set on its own type, such
-/// as [`Gradient2`].
+/// those it adds; slots that are kept for classes above that of a call count as used. Each is cut once
+/// per round trip at most: calls that began before a cut say nothing of what it did. Nothing is
+/// allocated per call. The numbers that only one algorithm knows are set on its own type, such as
+/// [`Gradient2`].
 ///
 /// ```
 /// use portcullis_priority::{Gradient2, Limit};

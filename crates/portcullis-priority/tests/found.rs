@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use breaker_core::{
     CircuitBreaker, CircuitBreakerConfig, Class, Clock, Event, EventKind, FailureKind, Interest,
-    ManualClock, Observe, Outcome, Percent, Prioritize as _, Priority, Reason, Tick, TokioClock, Value,
+    ManualClock, Observe, Outcome, Percent, Prioritize as _, Priority, Reason, Tick, TokioClock,
+    Value,
 };
 use http::Request;
 use portcullis_http::{CarryPriorityLayer, priority};
@@ -253,24 +254,23 @@ fn a_new_minimum_does_not_undo_another_configuration_that_comes_at_the_same_time
 fn an_open_circuit_never_lets_more_critical_calls_run_than_it_may() {
     let clock = Interrupted::default();
     let queue = PriorityQueue::with_clock(QueueConfig::slots(2), clock.clone());
-    let (one, _two) = (
-        queue.try_acquire(Priority::NORMAL).unwrap(),
-        queue.try_acquire(Priority::NORMAL).unwrap(),
-    );
+    let [one, two] = [(); 2].map(|()| queue.try_acquire(Priority::NORMAL).unwrap());
     let circuit = open_circuit(ManualClock::new());
     queue.watch(&circuit);
     let mut first = queue.acquire(Priority::CRITICAL);
-    // Another call comes after the slot was given back, and before it is handed over.
+    // Both slots are given back, and before one of them is handed over another call comes.
     let other = queue.clone();
     let more = Arc::new(Mutex::new(None));
-    let taken = more.clone();
-    clock.by(move || *taken.lock().unwrap() = Some(other.try_acquire(Priority::CRITICAL)));
-    queue.reconfigure(QueueConfig::slots(3)).expect("it fits");
+    let (taken, again) = (more.clone(), clock.clone());
+    clock.by(move || {
+        again.by(move || *taken.lock().unwrap() = Some(other.try_acquire(Priority::CRITICAL)));
+        drop(two);
+    });
     drop(one);
     let Poll::Ready(Ok(_running)) = poll(&mut first) else { panic!("it has a slot") };
-    let third = more.lock().unwrap().take().expect("it came");
-    assert!(third.is_err(), "two at a time");
-    assert_eq!(queue.snapshot().running, 2);
+    let second = more.lock().unwrap().take().expect("it came");
+    assert!(second.is_err(), "two at a time");
+    assert_eq!(queue.snapshot().running, 1);
 }
 
 // S-PRIO-04
@@ -539,7 +539,9 @@ fn what_it_explains_is_true_for_the_next_call() {
     let queue = PriorityQueue::with_clock(QueueConfig::new(), ManualClock::new());
     queue.watch(&open_circuit(ManualClock::new()));
     assert!(queue.try_acquire(Priority::NORMAL).is_err());
-    assert!(!queue.explain().contains("starts at once"), "{}", queue.explain());
+    let said = "priority-queue: 0 of 50 slots are taken; the circuit is open, and only critical calls \
+                pass";
+    assert_eq!(queue.explain(), said);
 }
 
 // S-PRIO-02
@@ -592,5 +594,6 @@ fn a_limit_does_not_grow_to_its_end_by_one_bulk_call_at_a_time() {
         clock.advance(MS * 10);
         slot.answered(Outcome::Success);
     }
-    assert!(queue.snapshot().slots < 30, "one of 15 is in use");
+    // With 39 there would be four for bulk calls, of which one is in use.
+    assert!(queue.snapshot().slots < 40, "{}", queue.snapshot().slots);
 }
