@@ -597,3 +597,31 @@ fn a_limit_does_not_grow_to_its_end_by_one_bulk_call_at_a_time() {
     // With 39 there would be four for bulk calls, of which one is in use.
     assert!(queue.snapshot().slots < 40, "{}", queue.snapshot().slots);
 }
+
+// Found: `State::reconfigure` begins the algorithm anew with any change of the slots in all. Its
+// number is kept, but not what calls take without a queue: where there is one just then, it is taken
+// for what is usual.
+#[test]
+#[ignore = "found"]
+fn what_calls_take_without_a_queue_is_known_still_after_one_more_slot() {
+    let after = |slots| {
+        let clock = ManualClock::new();
+        let config = |slots| QueueConfig::slots(slots).limit(Limit::service_time());
+        let queue = PriorityQueue::with_clock(config(50), clock.clone());
+        rounds(&queue, &clock, Priority::NORMAL, Outcome::Success);
+        queue.reconfigure(config(slots)).expect("it fits");
+        for _ in 0..10 {
+            let slots = fill(&queue, Priority::NORMAL);
+            // Ten times as long as before.
+            clock.advance(MS * 100);
+            for mut slot in slots {
+                slot.answered(Outcome::Success);
+            }
+        }
+        queue.snapshot().slots
+    };
+    let same = after(50);
+    assert!(same < 40, "{same}");
+    let other = after(51);
+    assert!(other < 40, "{other} slots, and {same} where nothing was changed");
+}
