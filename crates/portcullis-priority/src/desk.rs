@@ -312,15 +312,20 @@ impl Desk {
         order(class).iter().copied().find(|kind| self.try_take(*kind, true) == Some(true))
     }
 
-    /// How many slots are free that a class may not take.
+    /// How many slots are free that a class may not take; none while less than half of those that it
+    /// may take are taken, for then they are not what it lacks.
     pub(crate) fn out_of_reach(&self, class: Class) -> u32 {
         let within = order(class);
-        let words = self.words.iter().map(|word| Word(word.load(Ordering::Relaxed)));
-        let free = words.map(|word| word.slots().saturating_sub(word.taken()));
-        free.enumerate()
-            .filter(|(kind, _)| !within.iter().any(|own| own.index() == *kind))
-            .map(|(_, free)| free)
-            .sum()
+        let (mut taken, mut slots, mut out) = (0, 0, 0);
+        for (kind, word) in self.words.iter().enumerate() {
+            let word = Word(word.load(Ordering::Relaxed));
+            if within.iter().any(|own| own.index() == kind) {
+                (taken, slots) = (taken + word.taken(), slots + word.slots());
+            } else {
+                out += word.slots().saturating_sub(word.taken());
+            }
+        }
+        if 2 * taken >= slots { out } else { 0 }
     }
 
     fn has_room(&self, class: Class) -> bool {
@@ -489,18 +494,18 @@ impl State {
         if let Err(reason) = self.lets(now, pass, asking.priority) {
             return Entered::Refused(self.refuse(reason, now, asking.priority, out));
         }
-        if let Err(reason) = self.has_time(desk, now, asking.remaining) {
-            return Entered::Refused(self.refuse(reason, now, asking.priority, out));
+        // Where a slot is free, whoever has any time is let through: by him it is seen how long calls
+        // take. If the average refused him, nobody would ever lower it.
+        self.time(desk, asking.remaining);
+        if asking.remaining.is_some_and(|left| left.is_zero()) {
+            return Entered::Refused(self.refuse(Reason::TooLate, now, asking.priority, out));
         }
         self.serve(desk, now, pass, out);
         let class = asking.priority.class();
         // Whoever waits on fits none of the slots that are free now: they were offered.
         let taken = self.take(desk, pass, class);
         if let Some(taken) = taken {
-            let (running, depth) = (desk.running(), self.queue.len() as u32);
-            let (priority, waited) = (asking.priority, Duration::ZERO);
-            out.tell(|| EventKind::Started { priority, waited, running, depth });
-            return Entered::Takes(taken);
+            return self.started(desk, asking.priority, taken, out);
         }
         match self.join(desk, now, pass, asking, out) {
             Ok(joined) => joined,
@@ -524,19 +529,17 @@ impl State {
         Ok(())
     }
 
-    /// Until when a call is of any use to its caller, unless there is no time for it now.
-    fn has_time(
-        &mut self,
-        desk: &Desk,
-        now: Tick,
-        remaining: Option<Duration>,
-    ) -> Result<Tick, Reason> {
-        let Some(left) = remaining else { return Ok(Tick::MAX) };
-        if !self.hurries {
-            // From now on calls are timed.
+    /// Has calls timed from the first one on whose caller is in a hurry.
+    fn time(&mut self, desk: &Desk, remaining: Option<Duration>) {
+        if remaining.is_some() && !self.hurries {
             self.hurries = true;
             self.set_gate(desk);
         }
+    }
+
+    /// Until when a call that has to wait is of any use to its caller, unless it is of none.
+    fn has_time(&self, now: Tick, remaining: Option<Duration>) -> Result<Tick, Reason> {
+        let Some(left) = remaining else { return Ok(Tick::MAX) };
         let typical = Duration::from_nanos(self.typical as u64);
         let spare = left.checked_sub(typical).filter(|spare| !spare.is_zero());
         Ok(now.after(spare.ok_or(Reason::TooLate)?))
@@ -557,6 +560,13 @@ impl State {
         Some(Taken { kind, bounded: pass.bounded })
     }
 
+    /// Says that a call has a slot that need not wait.
+    fn started(&self, desk: &Desk, priority: Priority, taken: Taken, out: &mut Out) -> Entered {
+        let (running, depth) = (desk.running(), self.queue.len() as u32);
+        out.tell(|| EventKind::Started { priority, waited: Duration::ZERO, running, depth });
+        Entered::Takes(taken)
+    }
+
     /// Lets a call wait, unless a slot is given back meanwhile.
     fn join(
         &mut self,
@@ -575,13 +585,13 @@ impl State {
             // Nobody would wake it when the circuit closes.
             return Err(pass.reason);
         }
-        let latest = self.has_time(desk, now, asking.remaining)?;
+        let latest = self.has_time(now, asking.remaining)?;
         // From here on nobody gives a slot back unseen; one may have been a moment ago.
         if !planted("guards-late") {
             desk.guard(self);
         }
         if let Some(taken) = self.take(desk, pass, priority.class()) {
-            return Ok(Entered::Takes(taken));
+            return Ok(self.started(desk, priority, taken, out));
         }
         if self.queue.len() == 0 {
             self.drain = Drain { since: now, served: 0 };
@@ -805,12 +815,22 @@ impl State {
     ) -> Option<Box<dyn LimitAlgorithm>> {
         let least = self.config.min_priority;
         let mut old = None;
-        let other = self.config.limit != config.limit || self.config.total() != config.total();
-        if if self.own_limit { replaced } else { other } {
+        let same = match (&self.config.limit, &config.limit) {
+            (Some(old), Some(new)) => old.goes_by(new),
+            (None, None) => true,
+            _ => false,
+        };
+        if self.own_limit && replaced || !self.own_limit && !same {
             let so_far = self.limit.as_ref().map(|limit| limit.limit());
             let so_far = so_far.filter(|_| !self.own_limit);
             old = std::mem::replace(&mut self.limit, begin(config, so_far));
             self.own_limit = false;
+        } else if let (false, Some(limit), Some(new)) =
+            (self.own_limit, &mut self.limit, &config.limit)
+        {
+            // What it knows of the callee is as true as before.
+            let (min, max) = new.bounds_within(slots_of(config));
+            limit.bound(min, max);
         }
         if self.config.throttle != config.throttle {
             self.throttling = config.throttle.as_ref().map(Throttling::new);
@@ -859,8 +879,11 @@ impl Counts {
 /// The algorithm of the configuration, which never lets more calls run than there are slots. It
 /// begins where the one before it was.
 fn begin(config: &QueueConfig, now: Option<u32>) -> Option<Box<dyn LimitAlgorithm>> {
-    let most = u32::try_from(config.total()).unwrap_or(u32::MAX).max(1);
-    Some(config.limit.as_ref()?.within(most, now).begin())
+    Some(config.limit.as_ref()?.within(slots_of(config), now).begin())
+}
+
+fn slots_of(config: &QueueConfig) -> u32 {
+    u32::try_from(config.total()).unwrap_or(u32::MAX).max(1)
 }
 
 impl Drain {

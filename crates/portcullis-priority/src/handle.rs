@@ -63,9 +63,9 @@ impl Call {
         self
     }
 
-    /// How long its caller waits for an answer. It is refused at once where that is less than calls
-    /// take on average, and otherwise waits no longer than leaves it so much. How long calls take is
-    /// measured from the first call on that says this.
+    /// How long its caller waits for an answer. It is refused at once where that is nothing, or where
+    /// no slot is free and it is less than calls take on average; otherwise it waits no longer than
+    /// leaves it so much. How long calls take is measured from the first call on that says this.
     pub const fn remaining(mut self, remaining: Duration) -> Self {
         self.remaining = Some(remaining);
         self
@@ -175,7 +175,8 @@ impl PriorityQueue {
     }
 
     /// Puts another configuration in force, as a whole. Calls that run keep their slots, and those
-    /// that wait go on waiting for as long as they were to.
+    /// that wait go on waiting for as long as they were to. Where the limit is another one, or the
+    /// slots in all, the limit begins anew, but with as many slots as there were.
     ///
     /// # Errors
     /// What [`QueueConfig::check`] finds; then nothing is changed.

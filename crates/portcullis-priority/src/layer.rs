@@ -138,7 +138,8 @@ impl<C, R, E, H> PriorityQueueLayer<C, R, E, H> {
     }
 
     /// How long the caller of a request waits for its answer, with the request's type written out:
-    /// `|request: &Request<Body>| ..`. Those that could not be served in time are refused at once.
+    /// `|request: &Request<Body>| ..`. Those that would have to wait, and could not be served
+    /// in time then, are refused at once: see [`Call::remaining`](crate::Call::remaining).
     pub fn remaining_fn<F, Req>(self, remaining: F) -> PriorityQueueLayer<C, R, Within<E, F>, H>
     where
         F: Fn(&Req) -> Option<Duration>,

@@ -37,6 +37,12 @@ pub trait LimitAlgorithm: Debug + Send {
 
     /// Takes in how a call ended.
     fn sample(&mut self, sample: &Sample);
+
+    /// Keeps the limit within these bounds from now on, which a new configuration has; by default
+    /// they are none of its business.
+    fn bound(&mut self, min: u32, max: u32) {
+        let _ = (min, max);
+    }
 }
 
 /// How a call ended, for a [`LimitAlgorithm`].
@@ -94,9 +100,10 @@ impl Verdict {
 /// | [`service_time`](Self::service_time) | the times of now beside the least, on a server itself | 144 bytes |
 ///
 /// None of them grows while less than half of its slots are in use, for it would learn nothing of
-/// those it adds, and each is cut once per round trip at most: calls that began before a cut say
-/// nothing of what it did. Nothing is allocated per call. The numbers that only one algorithm knows are set on its own type, such
-/// as [`Gradient2`].
+/// those it adds; slots that are kept for classes above that of a call count as used where half of those
+/// that it may take are. Each is cut once per round trip at most: calls that began before a cut say nothing of what it did. Nothing is
+/// allocated per call. The numbers that only one algorithm knows are set on its own type, such as
+/// [`Gradient2`].
 ///
 /// ```
 /// use portcullis_priority::{Gradient2, Limit};
@@ -211,6 +218,17 @@ impl Limit {
     #[must_use]
     pub const fn most(&self) -> u32 {
         self.bounds.max
+    }
+
+    /// Whether another one goes by the same algorithm, whatever its bounds.
+    pub(crate) fn goes_by(&self, other: &Self) -> bool {
+        self.algorithm == other.algorithm
+    }
+
+    /// Within which bounds it stays where there are so many slots.
+    pub(crate) fn bounds_within(&self, slots: u32) -> (u32, u32) {
+        let Bounds { min, max, .. } = self.within(slots, None).bounds;
+        (min, max)
     }
 
     /// The same for a queue with so many slots; it begins with `start`, where that is known.

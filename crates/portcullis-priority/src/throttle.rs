@@ -17,6 +17,9 @@ use self::recent::Recent;
 /// `(requests - K * accepts) / (requests + 1)` is refused. What the callee still takes, K times over,
 /// is sent, so the way back is always open.
 ///
+/// Calls count when they end. A failed connection, 429, an overload answer and a timeout of the callee
+/// say that it was not taken; a call that its caller gives up says nothing, so put a timeout inside.
+///
 /// The share is taken from the lowest classes first, and from a higher one only what all below it
 /// could not give.
 ///

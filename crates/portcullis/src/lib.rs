@@ -27,8 +27,9 @@ pub use portcullis_http::{
 };
 pub use portcullis_priority;
 pub use portcullis_priority::{
-    Call, ConcurrencyLayer, ConcurrencyLimit, Discipline, Displace, Limit, LimitAlgorithm,
-    PriorityQueue, PriorityQueueLayer, PriorityQueueService, QueueConfig, Slot, Wait,
+    Call, Codel, ConcurrencyLayer, ConcurrencyLimit, Discipline, Displace, Limit, LimitAlgorithm,
+    PriorityQueue, PriorityQueueLayer, PriorityQueueService, QueueConfig, Sample, Slot, Verdict,
+    Wait,
 };
 pub use portcullis_ratelimit;
 #[cfg(feature = "tokio")]

@@ -119,9 +119,10 @@ fn limit(r: &mut ConfigReader<'_>, value: &Value) -> Option<Limit> {
         }
     }
     let mut limit = make?(timeout.unwrap_or(Duration::from_secs(1)));
-    limit = start.map_or(limit, |start| limit.start(start));
     limit = min.map_or(limit, |min| limit.min(min));
-    Some(max.map_or(limit, |max| limit.max(max)))
+    limit = max.map_or(limit, |max| limit.max(max));
+    // Last, since bounds move a start: one that was written is not moved, but named.
+    Some(start.map_or(limit, |start| limit.start(start)))
 }
 
 fn codel(r: &mut ConfigReader<'_>) -> Option<Codel> {

@@ -205,6 +205,11 @@ impl LimitAlgorithm for State {
         whole(self.limit)
     }
 
+    fn bound(&mut self, min: u32, max: u32) {
+        self.bounds = Bounds { min, max, ..self.bounds };
+        self.limit = self.bounds.keep(self.limit);
+    }
+
     fn sample(&mut self, sample: &Sample) {
         let late = sample.took() > self.config.target();
         if sample.verdict == Verdict::Cancelled && !late {

@@ -227,6 +227,11 @@ impl LimitAlgorithm for State {
         whole(self.limit)
     }
 
+    fn bound(&mut self, min: u32, max: u32) {
+        self.bounds = Bounds { min, max, ..self.bounds };
+        self.limit = self.bounds.keep(self.limit);
+    }
+
     fn sample(&mut self, sample: &Sample) {
         let Some(seen) = self.window.take(sample) else { return };
         self.settle(&seen);
