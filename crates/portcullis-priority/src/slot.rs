@@ -22,6 +22,8 @@ pub struct Slot {
     desk: &'static Desk,
     taken: Taken,
     priority: Priority,
+    /// The class that it came with, before somebody more important waited for it.
+    came: Class,
     fate: Fate,
     timed: Option<Timed>,
 }
@@ -39,30 +41,26 @@ enum Fate {
 struct Timed {
     home: Arc<Home>,
     started: Tick,
-    /// The class that it came with.
-    class: Class,
 }
 
 impl Slot {
     #[inline]
     pub(crate) const fn new(desk: &'static Desk, taken: Taken, priority: Priority) -> Self {
-        Self { desk, taken, priority, fate: Fate::Cancelled, timed: None }
+        let came = priority.class();
+        Self { desk, taken, priority, came, fate: Fate::Cancelled, timed: None }
     }
 
     /// The same, of a call whose end matters, and which began then.
     #[inline]
     pub(crate) fn timed(self, home: &Arc<Home>, started: Option<Tick>) -> Self {
         let mut slot = self;
-        slot.timed = Some(Timed::new(home, started, slot.priority.class()));
+        slot.timed = Some(Timed::new(home, started));
         slot
     }
 
-    /// The same, of a call that came with another class, before somebody more important waited for
-    /// it.
+    /// The same, of a call that came with another class.
     pub(crate) const fn came_as(mut self, class: Class) -> Self {
-        if let Some(timed) = &mut self.timed {
-            timed.class = class;
-        }
+        self.came = class;
         self
     }
 
@@ -100,7 +98,7 @@ impl Slot {
     fn end(&mut self, end: End) {
         if let Some(timed) = &self.timed {
             if std::mem::replace(&mut self.fate, Fate::Ended) != Fate::Ended {
-                timed.end(end);
+                timed.end(self.came, end);
             }
         }
     }
@@ -119,30 +117,31 @@ impl Slot {
     #[inline(always)]
     #[allow(clippy::mem_forget, reason = "its parts are given back in its place")]
     pub(crate) fn release(mut self) {
-        let Self { desk, taken, priority, fate, .. } = self;
+        let Self { desk, taken, priority, came, fate, .. } = self;
         let timed = self.timed.take();
         std::mem::forget(self);
-        give_back(desk, taken, priority, fate, timed);
+        give_back(desk, taken, (priority, came), fate, timed);
     }
 }
 
 impl Timed {
     #[inline(never)]
-    fn new(home: &Arc<Home>, started: Option<Tick>, class: Class) -> Self {
+    fn new(home: &Arc<Home>, started: Option<Tick>) -> Self {
         let started = started.unwrap_or_else(|| home.now());
-        Self { home: home.clone(), started, class }
+        Self { home: home.clone(), started }
     }
 
     #[cold]
-    fn end(&self, end: End) {
-        self.home.record(self.started, self.class, end);
+    fn end(&self, came: Class, end: End) {
+        self.home.record(self.started, came, end);
     }
 }
 
 impl Drop for Slot {
     #[inline]
     fn drop(&mut self) {
-        give_back(self.desk, self.taken, self.priority, self.fate, self.timed.take());
+        let call = (self.priority, self.came);
+        give_back(self.desk, self.taken, call, self.fate, self.timed.take());
     }
 }
 
@@ -151,12 +150,12 @@ impl Drop for Slot {
 fn give_back(
     desk: &'static Desk,
     taken: Taken,
-    priority: Priority,
+    call: (Priority, Class),
     fate: Fate,
     timed: Option<Timed>,
 ) {
     if timed.is_some() || taken.bounded {
-        give_more_back(desk, taken, priority, fate, timed);
+        give_more_back(desk, taken, call, fate, timed);
     } else if desk.give_back(taken) {
         hand_over(desk);
     }
@@ -167,7 +166,7 @@ fn give_back(
 fn give_more_back(
     desk: &'static Desk,
     taken: Taken,
-    priority: Priority,
+    (priority, came): (Priority, Class),
     fate: Fate,
     timed: Option<Timed>,
 ) {
@@ -177,7 +176,7 @@ fn give_more_back(
         Fate::Ended => None,
     };
     if let (Some(timed), Some(end)) = (&timed, end) {
-        quietly(|| timed.end(end));
+        quietly(|| timed.end(came, end));
     }
     let late = planted("unbinds-late");
     if taken.bounded && !late {
