@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use breaker_core::{Class, FailureKind, Outcome, Priority, Tick};
+use breaker_core::{FailureKind, Outcome, Priority, Tick};
 
 use crate::desk::{Desk, Taken};
 use crate::home::{End, Home};
@@ -22,8 +22,6 @@ pub struct Slot {
     desk: &'static Desk,
     taken: Taken,
     priority: Priority,
-    /// The class that it came with, before somebody more important waited for it.
-    came: Class,
     fate: Fate,
     timed: Option<Timed>,
 }
@@ -46,8 +44,7 @@ struct Timed {
 impl Slot {
     #[inline]
     pub(crate) const fn new(desk: &'static Desk, taken: Taken, priority: Priority) -> Self {
-        let came = priority.class();
-        Self { desk, taken, priority, came, fate: Fate::Cancelled, timed: None }
+        Self { desk, taken, priority, fate: Fate::Cancelled, timed: None }
     }
 
     /// The same, of a call whose end matters, and which began then.
@@ -56,12 +53,6 @@ impl Slot {
         let mut slot = self;
         slot.timed = Some(Timed::new(home, started));
         slot
-    }
-
-    /// The same, of a call that came with another class.
-    pub(crate) const fn came_as(mut self, class: Class) -> Self {
-        self.came = class;
-        self
     }
 
     /// How important the call is.
@@ -98,7 +89,7 @@ impl Slot {
     fn end(&mut self, end: End) {
         if let Some(timed) = &self.timed {
             if std::mem::replace(&mut self.fate, Fate::Ended) != Fate::Ended {
-                timed.end(self.came, end);
+                timed.end(self.priority, end);
             }
         }
     }
@@ -117,10 +108,10 @@ impl Slot {
     #[inline(always)]
     #[allow(clippy::mem_forget, reason = "its parts are given back in its place")]
     pub(crate) fn release(mut self) {
-        let Self { desk, taken, priority, came, fate, .. } = self;
+        let Self { desk, taken, priority, fate, .. } = self;
         let timed = self.timed.take();
         std::mem::forget(self);
-        give_back(desk, taken, (priority, came), fate, timed);
+        give_back(desk, taken, priority, fate, timed);
     }
 }
 
@@ -132,16 +123,15 @@ impl Timed {
     }
 
     #[cold]
-    fn end(&self, came: Class, end: End) {
-        self.home.record(self.started, came, end);
+    fn end(&self, priority: Priority, end: End) {
+        self.home.record(self.started, priority.class(), end);
     }
 }
 
 impl Drop for Slot {
     #[inline]
     fn drop(&mut self) {
-        let call = (self.priority, self.came);
-        give_back(self.desk, self.taken, call, self.fate, self.timed.take());
+        give_back(self.desk, self.taken, self.priority, self.fate, self.timed.take());
     }
 }
 
@@ -150,12 +140,12 @@ impl Drop for Slot {
 fn give_back(
     desk: &'static Desk,
     taken: Taken,
-    call: (Priority, Class),
+    priority: Priority,
     fate: Fate,
     timed: Option<Timed>,
 ) {
     if timed.is_some() || taken.bounded {
-        give_more_back(desk, taken, call, fate, timed);
+        give_more_back(desk, taken, priority, fate, timed);
     } else if desk.give_back(taken) {
         hand_over(desk);
     }
@@ -166,7 +156,7 @@ fn give_back(
 fn give_more_back(
     desk: &'static Desk,
     taken: Taken,
-    (priority, came): (Priority, Class),
+    priority: Priority,
     fate: Fate,
     timed: Option<Timed>,
 ) {
@@ -176,7 +166,7 @@ fn give_more_back(
         Fate::Ended => None,
     };
     if let (Some(timed), Some(end)) = (&timed, end) {
-        quietly(|| timed.end(came, end));
+        quietly(|| timed.end(priority, end));
     }
     let late = planted("unbinds-late");
     if taken.bounded && !late {

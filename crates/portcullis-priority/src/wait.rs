@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use breaker_core::{Class, Priority, Rejected, Tick};
+use breaker_core::{Priority, Rejected, Tick};
 use tokio::time::Sleep;
 
 use crate::desk::{Entered, Turn};
@@ -34,8 +34,6 @@ pub(crate) struct Waiter {
     seat: (u32, Tick),
     seated: bool,
     priority: Priority,
-    /// The class that it came with.
-    came: Class,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
@@ -56,7 +54,6 @@ impl Wait {
                 seat: (seat, latest),
                 seated: true,
                 priority,
-                came: priority.class(),
                 sleep: None,
             }),
         })
@@ -151,7 +148,7 @@ impl Waiter {
         match turn {
             Turn::Takes(taken, at) => {
                 let taken = Slot::new(self.home.desk, taken, self.priority);
-                Ok(Ok(slot(&self.home, taken, Some(at)).came_as(self.came)))
+                Ok(Ok(slot(&self.home, taken, Some(at))))
             }
             Turn::Refused(rejected) => Ok(Err(rejected)),
             Turn::Waits(latest) => Err(latest),
