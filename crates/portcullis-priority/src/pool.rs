@@ -49,18 +49,22 @@ pub(crate) mod modelled {
     }
 
     pub(crate) fn desk(config: &QueueConfig) -> &'static Desk {
-        check();
-        let used = POOL.with_borrow_mut(Vec::pop);
+        // One that was not free is no desk for others; the end of the model says so.
+        let used = if FAULT.get().is_some() { None } else { POOL.with_borrow_mut(Vec::pop) };
         used.unwrap_or_else(|| Box::leak(Box::new(Desk::new(config))))
     }
 
     pub(crate) fn put(desk: &'static Desk) {
         // It comes out of a drop, which is no place to panic.
-        if desk.running() > 0 {
-            FAULT.set(Some("a desk falls free while a slot of it is held"));
+        let fault = if desk.running() > 0 {
+            Some("a desk falls free while a slot of it is held")
         } else if has(desk) {
-            FAULT.set(Some("a desk falls free twice"));
-        }
+            Some("a desk falls free twice")
+        } else {
+            None
+        };
+        // The first one is the cause of the others.
+        FAULT.set(FAULT.get().or(fault));
         POOL.with_borrow_mut(|pool| pool.push(desk));
     }
 
