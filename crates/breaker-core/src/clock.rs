@@ -204,19 +204,20 @@ impl fmt::Debug for ManualClock {
 
 /// A clock that follows tokio's: it stands still under `tokio::time::pause` and moves with
 /// `tokio::time::advance`.
+///
+/// While tokio's time runs, it shows the same time as every [`MonotonicClock`].
 #[cfg(feature = "tokio")]
 #[derive(Clone, Copy, Debug)]
-pub struct TokioClock {
-    origin: tokio::time::Instant,
-}
+#[non_exhaustive]
+pub struct TokioClock;
 
 #[cfg(feature = "tokio")]
 impl TokioClock {
-    /// A clock that begins now; call it inside the runtime whose time it follows.
-    #[allow(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
+    /// A clock for code that runs inside a runtime, whose time it follows.
     #[must_use]
     pub fn new() -> Self {
-        Self { origin: tokio::time::Instant::now() }
+        nanos_of_process();
+        Self
     }
 }
 
@@ -224,7 +225,9 @@ impl TokioClock {
 impl Clock for TokioClock {
     #[allow(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
     fn now(&self) -> Tick {
-        Tick::ZERO.after(tokio::time::Instant::now().saturating_duration_since(self.origin))
+        let now = tokio::time::Instant::now().into_std();
+        let beginning = *BEGINNING.get_or_init(|| now);
+        Tick::ZERO.after(now.saturating_duration_since(beginning))
     }
 }
 

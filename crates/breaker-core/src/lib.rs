@@ -1,9 +1,12 @@
 #![doc = include_str!("../README.md")]
 
+mod anchor;
 mod breaker;
+mod budget;
 mod call;
 mod clock;
 mod config;
+mod deadline;
 mod events;
 mod explain;
 mod key;
@@ -16,10 +19,13 @@ mod pace;
 mod percent;
 mod planted;
 mod priority;
+mod probe;
 #[cfg(test)]
 mod proofs;
 mod quota;
 mod rejected;
+mod replay;
+mod retry_path;
 mod slot;
 mod state;
 mod strategy;
@@ -28,7 +34,9 @@ mod sync;
 mod tracing;
 mod window;
 
+pub use anchor::{Anchor, Anchored};
 pub use breaker::{CircuitBreaker, Permit};
+pub use budget::{Budget, BudgetSnapshot, RetryBudget};
 pub use call::CallError;
 #[cfg(feature = "tokio")]
 pub use clock::TokioClock;
@@ -38,6 +46,7 @@ pub use config::{
     OnStayElapsed, Ramp, RampSpeed, Recovery, StrategyKind, Trials, Trickle, Trip, Tuner, Value,
     Window,
 };
+pub use deadline::Deadline;
 pub use events::{Change, Events, Next};
 pub use explain::{Order, RampPhase, RecoveryEstimate, RecoveryInterval, Snapshot, Tuning};
 pub use key::Key;
@@ -45,12 +54,17 @@ pub use keyed::CircuitBreakers;
 pub use machine::{IllegalTransition, Override, Saved};
 pub use name::{InvalidName, Name};
 pub use observe::{Event, EventKind, Interest, Observe, Observers};
-pub use outcome::{Classify, CountAs, Counted, ErrorsAreFailures, FailureKind, Outcome};
+pub use outcome::{
+    Advice, Classify, CountAs, Counted, ErrorsAreFailures, FailureKind, Outcome, OutcomeFn,
+};
 pub use pace::{Chance, Jitter, Pace};
 pub use percent::Percent;
 pub use priority::{Class, InvalidPriority, Prioritize, Priority};
+pub use probe::{ResourceGauge, ResourceProbe, SystemProbe, Usage};
 pub use quota::Quota;
-pub use rejected::{AsError, Cause, Condition, Reason, Refuse, Rejected};
+pub use rejected::{AsError, Cause, Condition, Expire, Reason, Refuse, Rejected};
+pub use replay::{About, Cloned, Replay, Verb};
+pub use retry_path::RetryPath;
 pub use state::{State, Totals, Transition, Transitions, Why};
 pub use strategy::{DependencyGate, GateVerdict, Strategy};
 #[cfg(feature = "tracing")]

@@ -11,7 +11,7 @@ use crate::clock::Tick;
 use crate::explain::RampPhase;
 use crate::machine::Adjustment;
 use crate::name::Name;
-use crate::outcome::{Counted, Outcome};
+use crate::outcome::{Counted, FailureKind, Outcome};
 use crate::percent::Percent;
 use crate::priority::Priority;
 use crate::rejected::Rejected;
@@ -209,6 +209,48 @@ pub enum EventKind {
         /// How many calls run still.
         running: u32,
     },
+    /// A call failed, and is to be repeated.
+    Retried {
+        /// The number of the attempt that failed; the first is 1.
+        attempt: u32,
+        /// How it failed.
+        kind: FailureKind,
+        /// How long it waits before the next one.
+        delay: Duration,
+    },
+    /// A call failed, and is not repeated.
+    NotRetried {
+        /// The number of the attempt that failed; the first is 1.
+        attempt: u32,
+        /// How it failed.
+        kind: FailureKind,
+        /// Why it is not.
+        why: &'static str,
+    },
+    /// Further attempts at a callee are held back.
+    BackedOff {
+        /// For how long.
+        delay: Duration,
+    },
+    /// Failures come back at regular intervals.
+    PatternFound {
+        /// After so many attempts they do.
+        period: u32,
+        /// After so long.
+        interval: Duration,
+    },
+    /// A second attempt was sent beside the first, which had not been answered.
+    Hedged {
+        /// After how long.
+        after: Duration,
+    },
+    /// A timeout has moved.
+    TimeoutChanged {
+        /// The timeout before.
+        from: Duration,
+        /// The timeout from now on.
+        to: Duration,
+    },
     /// Another configuration is in force.
     Reconfigured {
         /// Its number.
@@ -282,7 +324,10 @@ impl EventKind {
             | Self::Cancelled { .. }
             | Self::Queued { .. }
             | Self::Started { .. }
-            | Self::Finished { .. } => Interest::CALLS,
+            | Self::Finished { .. }
+            | Self::Retried { .. }
+            | Self::NotRetried { .. }
+            | Self::Hedged { .. } => Interest::CALLS,
             Self::Checked { .. } | Self::Updated { .. } => Interest::STEPS,
             _ => Interest::CHANGES,
         }

@@ -191,6 +191,42 @@ pub trait Classify<Res, Err> {
         let _ = result;
         false
     }
+
+    /// What the result says about another attempt; asked of failures and refusals.
+    ///
+    /// By default nothing but the wait that an [`Overload`](FailureKind::Overload) names.
+    fn advice(&self, result: Result<&Res, &Err>) -> Advice {
+        match self.classify(result) {
+            Outcome::Failure(kind) => Advice::of(kind),
+            _ => Advice::NONE,
+        }
+    }
+}
+
+/// What a result says about another attempt.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[must_use]
+#[non_exhaustive]
+pub struct Advice {
+    /// How long the callee asks to be left alone.
+    pub wait: Option<Duration>,
+    /// There is to be none: the callee says so, or somebody further in has tried in vain.
+    pub never: bool,
+    /// The callee has not begun with the call: the connection was refused, or the call itself.
+    pub unsent: bool,
+}
+
+impl Advice {
+    /// Nothing.
+    pub const NONE: Self = Self { wait: None, never: false, unsent: false };
+
+    /// What the kind of a failure says by itself.
+    pub const fn of(kind: FailureKind) -> Self {
+        match kind {
+            FailureKind::Overload { retry_after } => Self { wait: retry_after, ..Self::NONE },
+            _ => Self::NONE,
+        }
+    }
 }
 
 #[diagnostic::do_not_recommend]
@@ -200,6 +236,45 @@ where
 {
     fn classify(&self, result: Result<&Res, &Err>) -> Outcome {
         self(result)
+    }
+}
+
+/// Judges by a closure, and recognises refusals, and what is said of further attempts, as another
+/// classifier does.
+#[derive(Clone, Copy)]
+pub struct OutcomeFn<F, C> {
+    outcome: F,
+    classify: C,
+}
+
+impl<F, C> OutcomeFn<F, C> {
+    /// Judges by `outcome`, all else as `classify` has it.
+    pub const fn new(outcome: F, classify: C) -> Self {
+        Self { outcome, classify }
+    }
+}
+
+impl<F, C, Res, Err> Classify<Res, Err> for OutcomeFn<F, C>
+where
+    F: Fn(Result<&Res, &Err>) -> Outcome,
+    C: Classify<Res, Err>,
+{
+    fn classify(&self, result: Result<&Res, &Err>) -> Outcome {
+        (self.outcome)(result)
+    }
+
+    fn is_refusal(&self, result: Result<&Res, &Err>) -> bool {
+        self.classify.is_refusal(result)
+    }
+
+    fn advice(&self, result: Result<&Res, &Err>) -> Advice {
+        self.classify.advice(result)
+    }
+}
+
+impl<F, C> fmt::Debug for OutcomeFn<F, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutcomeFn").finish_non_exhaustive()
     }
 }
 

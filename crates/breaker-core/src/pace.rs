@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::saturating_nanos;
+use crate::percent::Percent;
 
 /// How long the first wait is, how waits grow, where they stop growing, and how they are spread.
 ///
@@ -34,6 +35,9 @@ pub enum Jitter {
     Equal,
     /// Between nothing and the wait.
     Full,
+    /// Around the wait, by up to this share of it, and never above the cap. At the cap it is still
+    /// spread, downwards.
+    Around(Percent),
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -178,6 +182,12 @@ impl Pace {
             Jitter::None => longest,
             Jitter::Equal => longest / 2 + chance.below(longest - longest / 2),
             Jitter::Full => chance.below(longest),
+            Jitter::Around(share) => {
+                let part = u128::from(longest) * u128::from(share.as_basis_points()) / 10_000;
+                let (least, part) = (longest - part as u64, part as u64);
+                let most = longest.saturating_add(part).min(saturating_nanos(self.cap));
+                least + chance.below((most - least).saturating_add(1))
+            }
         })
     }
 
@@ -318,6 +328,21 @@ mod tests {
                 assert!(bounds.contains(&pace.wait(1, &mut chance).as_secs()));
             }
         }
+    }
+
+    #[test]
+    fn waits_at_the_cap_are_spread_downwards_only() {
+        let pace =
+            Pace::exponential(MINUTE).cap(2 * MINUTE).jitter(Jitter::Around(Percent::new(10)));
+        let (mut chance, mut seen) = (Chance::seeded(1), [false; 2]);
+        for _ in 0..1_000 {
+            let first = pace.wait(1, &mut chance).as_millis();
+            assert!((54_000..=66_000).contains(&first), "{first}");
+            let capped = pace.wait(9, &mut chance).as_millis();
+            assert!((108_000..=120_000).contains(&capped), "{capped}");
+            seen[usize::from(capped > 114_000)] = true;
+        }
+        assert_eq!(seen, [true; 2]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::name::Name;
+use crate::outcome::{FailureKind, Outcome};
 use crate::priority::Priority;
 use crate::quota::Quota;
 
@@ -70,6 +71,11 @@ pub enum Reason {
     QueueStands,
     /// The callee refuses so many calls that this one is not worth the attempt.
     Throttled,
+    /// Nobody waits for its answer any more.
+    DeadlinePassed,
+    /// No answer came in time. Of all reasons this is the one by which the call was made: it is
+    /// evidence against the callee, and no refusal.
+    TimedOut,
 }
 
 /// What opened a circuit, with the numbers that did it.
@@ -249,7 +255,7 @@ impl Rejected {
     }
 
     /// The state word of the refusal: `open`, `half_open` or `forced_open`; of a limit `limited`,
-    /// or `store_down`.
+    /// or `store_down`; of a timeout `timeout`.
     #[must_use]
     pub const fn state(&self) -> &'static str {
         match self.reason {
@@ -266,7 +272,21 @@ impl Rejected {
             | Reason::QueueStands => "busy",
             Reason::BelowMinimum => "shedding",
             Reason::Throttled => "throttling",
+            Reason::DeadlinePassed | Reason::TimedOut => "timeout",
         }
+    }
+
+    /// Whether the call was made all the same: it was given up on, and that is evidence.
+    #[must_use]
+    pub const fn was_made(&self) -> bool {
+        matches!(self.reason, Reason::TimedOut)
+    }
+
+    /// What it says about the callee: nothing, or a timeout where the call [was
+    /// made](Self::was_made).
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        if self.was_made() { Outcome::Failure(FailureKind::Timeout) } else { Outcome::Ignored }
     }
 
     /// The refusal in this error or in one of its sources.
@@ -320,13 +340,16 @@ impl Rejected {
             Reason::TooLate => "its deadline would pass before it is served",
             Reason::QueueStands => "the queue does not get shorter",
             Reason::Throttled => "the callee refuses too many calls",
+            Reason::DeadlinePassed => "its deadline has passed",
+            Reason::TimedOut => "no answer came in time",
         }
     }
 }
 
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "call refused by {}: {}", self.by, self.summary())?;
+        let done = if self.was_made() { "given up" } else { "refused" };
+        write!(f, "call {done} by {}: {}", self.by, self.summary())?;
         if let Some(cause) = self.cause() {
             write!(f, ", because {cause}")?;
         }
@@ -382,6 +405,63 @@ where
 {
     fn refuse(&self, _: &Req, rejected: Rejected) -> Result<Res, Err> {
         Err(Err::from(rejected))
+    }
+}
+
+/// What does the caller of a call get that took too long?
+///
+/// By then the request is with the callee, so what the answer needs of it is kept before. Whatever
+/// [refuses](Refuse) without a look at the request does it, as [`AsError`] does.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no answer for a call of this service that takes too long",
+    label = "request `{Req}`, response `{Res}`, error `{Err}`: one of the three does not fit",
+    note = "if the error is `Infallible`, the response's body has no `Default`: put the layer that \
+            changes the body outside, in a `.layer(..)` call of its own",
+    note = "if the error is one of your own or of a client: add the layer `BoxErrors` beneath, \
+            or `.expire(AsError)` with `From<Rejected>` for the error, \
+            or say what to answer with `.expire_fn(|rejected| ..)`"
+)]
+pub trait Expire<Req, Res, Err> {
+    /// What is kept of a request while it is on its way.
+    type Note;
+
+    /// Keeps what the answer needs of a request.
+    fn note(&self, request: &Req) -> Self::Note;
+
+    /// Turns a timeout, or a deadline that has passed, into what the service answers.
+    ///
+    /// # Errors
+    /// Whatever the caller is to see as an error of the service.
+    fn expire(&self, note: Self::Note, rejected: Rejected) -> Result<Res, Err>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<Req, Res, Err> Expire<Req, Res, Err> for AsError
+where
+    Err: From<Rejected>,
+{
+    type Note = ();
+
+    #[inline]
+    fn note(&self, _: &Req) {}
+
+    fn expire(&self, (): (), rejected: Rejected) -> Result<Res, Err> {
+        Err(Err::from(rejected))
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<F, Req, Res, Err> Expire<Req, Res, Err> for F
+where
+    F: Fn(Rejected) -> Result<Res, Err>,
+{
+    type Note = ();
+
+    #[inline]
+    fn note(&self, _: &Req) {}
+
+    fn expire(&self, (): (), rejected: Rejected) -> Result<Res, Err> {
+        self(rejected)
     }
 }
 

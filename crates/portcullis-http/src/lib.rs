@@ -19,6 +19,7 @@ pub mod key;
 pub mod priority;
 mod rate_limit_headers;
 mod refuse;
+pub mod replay;
 #[cfg(feature = "reqwest-0-13")]
 mod reqwest_0_13;
 mod retry_after;

@@ -3,7 +3,7 @@ use std::hash::Hash;
 use std::time::Duration;
 
 use breaker_core::{
-    AsError, CircuitBreaker, Classify, Clock, ErrorsAreFailures, Key, Observe, Outcome, Priority,
+    AsError, CircuitBreaker, Clock, ErrorsAreFailures, Key, Observe, Outcome, OutcomeFn, Priority,
     Rejected,
 };
 use portcullis_http::priority::{self, RequestPriority};
@@ -188,7 +188,7 @@ impl<C, R, E, H> PriorityQueueLayer<C, R, E, H> {
         F: Fn(Result<&Res, &Err>) -> Outcome,
     {
         let Self { queue, classify, refuse, enter, hold } = self;
-        let classify = OutcomeFn { outcome, classify };
+        let classify = OutcomeFn::new(outcome, classify);
         PriorityQueueLayer { queue, classify, refuse, enter, hold }
     }
 
@@ -239,32 +239,5 @@ impl<S, C: Clone, R: Clone, E: Clone, H: Clone> Layer<S> for PriorityQueueLayer<
 impl<C, R, E, H> fmt::Debug for PriorityQueueLayer<C, R, E, H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PriorityQueueLayer").field("queue", &self.queue).finish_non_exhaustive()
-    }
-}
-
-/// Judges by a closure, and recognises refusals as another classifier does.
-#[derive(Clone, Copy)]
-pub struct OutcomeFn<F, C> {
-    outcome: F,
-    classify: C,
-}
-
-impl<F, C, Res, Err> Classify<Res, Err> for OutcomeFn<F, C>
-where
-    F: Fn(Result<&Res, &Err>) -> Outcome,
-    C: Classify<Res, Err>,
-{
-    fn classify(&self, result: Result<&Res, &Err>) -> Outcome {
-        (self.outcome)(result)
-    }
-
-    fn is_refusal(&self, result: Result<&Res, &Err>) -> bool {
-        self.classify.is_refusal(result)
-    }
-}
-
-impl<F, C> fmt::Debug for OutcomeFn<F, C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OutcomeFn").finish_non_exhaustive()
     }
 }

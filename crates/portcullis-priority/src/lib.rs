@@ -28,7 +28,7 @@ mod sync;
 mod throttle;
 mod wait;
 
-pub use breaker_core::{self, Class, Priority, Rejected};
+pub use breaker_core::{self, Class, OutcomeFn, Priority, Rejected};
 pub use codel::{Codel, CodelState};
 pub use concurrency::ConcurrencyLayer;
 pub use config::{ConcurrencyLimit, Discipline, Displace, QueueConfig};
@@ -36,7 +36,7 @@ pub use enter::{ByPriority, Enter, Equal, FairBy, Within};
 pub use future::ResponseFuture;
 pub use handle::{Call, PriorityQueue};
 pub use hold::{Hold, ToEndOfBody, ToHead};
-pub use layer::{OutcomeFn, PriorityQueueLayer};
+pub use layer::PriorityQueueLayer;
 pub use limit::{
     Aimd, DeadlineAimd, Gradient2, Limit, LimitAlgorithm, Sample, ServiceTime, Vegas, Verdict,
 };

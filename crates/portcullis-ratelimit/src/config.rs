@@ -8,8 +8,8 @@ use breaker_core::{ConfigError, ConfigErrors, Name};
 
 use crate::adjust::Adjust;
 use crate::limiter::Algorithm;
-use crate::probe::Throttle;
 use crate::rate::Rate;
+use crate::throttle::Throttle;
 
 /// What a limit grants, in numbers: how many calls in how much time, how many at once, and what
 /// happens to those beyond.

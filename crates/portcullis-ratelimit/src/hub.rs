@@ -11,10 +11,10 @@ use breaker_core::{
 
 use crate::config::RateLimit;
 use crate::controller::RateController;
-use crate::probe::{ResourceGauge, ResourceProbe, Usage};
 use crate::rate::Rate;
 use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering, lock};
 use crate::terms::Terms;
+use breaker_core::{ResourceGauge, ResourceProbe, Usage};
 
 /// What all buckets of a limit share: the clock, the rate in force and what moves it, observers and
 /// totals.
@@ -315,7 +315,7 @@ impl Rule {
 }
 
 fn gauge(config: &RateLimit, probe: &Arc<dyn ResourceProbe>) -> Option<Arc<ResourceGauge>> {
-    config.throttle.map(|throttle| Arc::new(ResourceGauge::new(probe.clone(), &throttle)))
+    config.throttle.map(|throttle| Arc::new(ResourceGauge::new(probe.clone(), throttle.interval)))
 }
 
 /// How low a busy machine may press the rate.

@@ -18,12 +18,12 @@ use crate::desk::{Desk, end_turn};
 use crate::grant::{Grant, Home, Place, Turning};
 use crate::hub::{Hub, InForce, Time};
 use crate::line::Aftermath;
-use crate::probe::{ResourceProbe, SystemProbe};
 use crate::rate::Rate;
 use crate::seat::Seat;
 use crate::single::RateLimiter;
 use crate::snapshot::Snapshot;
 use crate::sync::{Mutex, Ordering, lock};
+use breaker_core::{ResourceProbe, SystemProbe};
 
 /// One limit per key, all of the same configuration unless a key has one of its own.
 ///

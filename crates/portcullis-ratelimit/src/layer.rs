@@ -3,7 +3,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use breaker_core::{
-    AsError, Classify, Clock, ErrorsAreFailures, Key, Observe, Outcome, Refuse, Rejected,
+    AsError, Clock, ErrorsAreFailures, Key, Observe, Outcome, OutcomeFn, Refuse, Rejected,
 };
 use portcullis_http::{
     AsRefused, Auto, Grpc, GrpcStatus, Http, HttpOrGrpc, ProblemJson, RateLimitHeaders,
@@ -180,7 +180,7 @@ impl<C, R, T, A> RateLimitLayer<C, R, T, A> {
         F: Fn(Result<&Res, &Err>) -> Outcome,
     {
         let Self { limits, classify, refuse, announce } = self;
-        RateLimitLayer { limits, classify: OutcomeFn { outcome, classify }, refuse, announce }
+        RateLimitLayer { limits, classify: OutcomeFn::new(outcome, classify), refuse, announce }
     }
 
     /// What does a refused caller get?
@@ -242,33 +242,6 @@ where
 impl<C, R, T: fmt::Debug, A> fmt::Debug for RateLimitLayer<C, R, T, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateLimitLayer").field("limits", &self.limits).finish_non_exhaustive()
-    }
-}
-
-/// Judges by a closure, and recognises refusals as another classifier does.
-#[derive(Clone, Copy)]
-pub struct OutcomeFn<F, C> {
-    outcome: F,
-    classify: C,
-}
-
-impl<F, C, Res, Err> Classify<Res, Err> for OutcomeFn<F, C>
-where
-    F: Fn(Result<&Res, &Err>) -> Outcome,
-    C: Classify<Res, Err>,
-{
-    fn classify(&self, result: Result<&Res, &Err>) -> Outcome {
-        (self.outcome)(result)
-    }
-
-    fn is_refusal(&self, result: Result<&Res, &Err>) -> bool {
-        self.classify.is_refusal(result)
-    }
-}
-
-impl<F, C> fmt::Debug for OutcomeFn<F, C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OutcomeFn").finish_non_exhaustive()
     }
 }
 

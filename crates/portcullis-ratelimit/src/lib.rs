@@ -20,7 +20,6 @@ mod line;
 #[cfg(all(test, loom))]
 mod models;
 mod planted;
-mod probe;
 #[cfg(all(test, not(loom)))]
 mod proofs;
 mod rate;
@@ -32,25 +31,27 @@ mod single;
 mod snapshot;
 mod sync;
 mod terms;
+mod throttle;
 #[cfg(feature = "tokio")]
 mod wait;
 
 #[cfg(feature = "tokio")]
 pub use acquire::Acquire;
 pub use adjust::Adjust;
-pub use breaker_core::{self, Rejected};
+pub use breaker_core::{
+    self, OutcomeFn, Rejected, ResourceGauge, ResourceProbe, SystemProbe, Usage,
+};
 pub use config::RateLimit;
 pub use controller::{RateChange, RateController};
 pub use future::ResponseFuture;
 pub use grant::{Admission, Grant};
 pub use keyed::RateLimiters;
-pub use layer::{OutcomeFn, RateLimitLayer};
+pub use layer::RateLimitLayer;
 pub use limiter::Algorithm;
 #[cfg(feature = "tokio")]
 pub use limits::Lines;
 pub use limits::{Costed, ForAll, Handled, Limits, PerKey, Watched};
 pub use portcullis_http::{self, BoxError, BoxErrors, RateLimitHeaders, key};
-pub use probe::{ResourceGauge, ResourceProbe, SystemProbe, Throttle, Usage, effective_rate};
 pub use rate::Rate;
 #[cfg(feature = "redis")]
 pub use redis::{OnStoreFailure, RedisLimit, RedisLimiter};
@@ -58,5 +59,6 @@ pub use service::RateLimitService;
 pub use single::RateLimiter;
 pub use snapshot::Snapshot;
 pub use terms::{Meter, Terms};
+pub use throttle::{Throttle, effective_rate};
 #[cfg(feature = "tokio")]
 pub use wait::{RateLimitWaitLayer, RateLimitWaitService, WaitFuture};

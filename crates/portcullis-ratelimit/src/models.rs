@@ -16,8 +16,8 @@ use breaker_core::ManualClock;
 
 use crate::config::RateLimit;
 use crate::lent::thread::be;
-use crate::probe::Usage;
 use crate::single::RateLimiter;
+use breaker_core::Usage;
 
 /// A bucket that lends four calls at a time, and hardly gains one while a model lasts.
 const LARGE: u32 = 2_048;

@@ -15,10 +15,10 @@ use crate::hub::{Hub, Time};
 use crate::lent::Lent;
 use crate::line::Aftermath;
 use crate::planted::planted;
-use crate::probe::{ResourceProbe, SystemProbe};
 use crate::rate::Rate;
 use crate::snapshot::Snapshot;
 use crate::sync::{Mutex, Ordering, lock};
+use breaker_core::{ResourceProbe, SystemProbe};
 
 /// One limit, shared by its clones.
 ///

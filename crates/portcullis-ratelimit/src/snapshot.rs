@@ -6,9 +6,9 @@ use breaker_core::{Name, Quota};
 
 use crate::hub::Hub;
 use crate::limiter::Algorithm;
-use crate::probe::Usage;
 use crate::rate::Rate;
 use crate::sync::Ordering;
+use breaker_core::Usage;
 
 /// All figures of a limit at one moment.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -83,7 +83,7 @@ fn counting() -> (Arc<AtomicU32>, impl ResourceProbe) {
 #[test]
 fn a_probe_is_asked_once_per_interval_and_only_when_somebody_reads() {
     let (asked, probe) = counting();
-    let gauge = ResourceGauge::new(probe, &Throttle::new());
+    let gauge = ResourceGauge::new(probe, Duration::from_secs(1));
     assert_eq!(asked.load(Ordering::SeqCst), 0);
     for (millis, usage) in [(5, 1), (6, 1), (1_004, 1), (1_005, 2), (9_000, 3), (9_999, 3)] {
         assert_eq!(gauge.usage(Tick::from_millis(millis)), busy(usage), "at {millis} ms");
@@ -96,7 +96,7 @@ fn a_probe_is_asked_once_per_interval_and_only_when_somebody_reads() {
 #[test]
 fn of_many_readers_one_asks() {
     let (asked, probe) = counting();
-    let gauge = ResourceGauge::new(probe, &Throttle::new());
+    let gauge = ResourceGauge::new(probe, Duration::from_secs(1));
     let start = Barrier::new(8);
     for round in 0..50 {
         thread::scope(|scope| {
@@ -120,7 +120,7 @@ fn a_figure_outlives_three_askings_without_an_answer() {
         2 => panic!("a probe broke"),
         _ => Usage::new(),
     };
-    let gauge = ResourceGauge::new(probe, &Throttle::new());
+    let gauge = ResourceGauge::new(probe, Duration::from_secs(1));
     let said: Vec<_> = (0..8).map(|n| gauge.usage(second(n))).collect();
     let (known, then) = (busy(95).memory(Percent::new(40)), busy(95).memory(Percent::new(41)));
     let memory = Usage::new().memory(Percent::new(41));
@@ -136,7 +136,7 @@ fn this_machine_says_how_much_of_its_memory_is_taken() {
     assert!(usage.memory.is_some_and(|share| share > Percent::ZERO && share <= Percent::FULL));
     assert!(usage.load.is_some());
     assert_eq!(usage.cpu, None, "there is nothing to compare with");
-    let gauge = ResourceGauge::new(Arc::new(probe), &Throttle::new());
+    let gauge = ResourceGauge::new(Arc::new(probe), Duration::from_secs(1));
     assert!(gauge.usage(Tick::ZERO).worst().is_some());
 }
 

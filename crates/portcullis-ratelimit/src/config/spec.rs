@@ -7,8 +7,8 @@ use breaker_core::{ConfigErrors, ConfigReader, Value};
 use super::RateLimit;
 use crate::adjust::Adjust;
 use crate::limiter::Algorithm;
-use crate::probe::Throttle;
 use crate::rate::Rate;
+use crate::throttle::Throttle;
 
 impl RateLimit {
     /// Reads a configuration as it was written; fields that are absent keep their defaults, which

@@ -1,6 +1,7 @@
 //! Processor time as the difference between two askings.
 
-use breaker_core::{Percent, Tick};
+use crate::clock::Tick;
+use crate::percent::Percent;
 
 use super::parse::{CpuQuota, Jiffies, share};
 

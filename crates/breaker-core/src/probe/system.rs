@@ -6,7 +6,8 @@ use std::io::Read;
 use std::iter;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use breaker_core::{Clock, MonotonicClock, Percent, Tick};
+use crate::clock::{Clock, MonotonicClock, Tick};
+use crate::percent::Percent;
 
 use super::cpu::{CpuMeter, CpuOf, CpuTime};
 use super::{ResourceProbe, Usage, parse};
@@ -31,7 +32,7 @@ use super::{ResourceProbe, Usage, parse};
 /// small machine, more on one with hundreds of cores. It is meant for one per second.
 ///
 /// ```
-/// use portcullis_ratelimit::{ResourceProbe, SystemProbe};
+/// use breaker_core::{ResourceProbe, SystemProbe};
 ///
 /// let usage = SystemProbe::new().usage();
 /// println!("{:?} of the memory is taken", usage.memory);

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use breaker_core::ManualClock;
+use crate::clock::ManualClock;
 
 use super::*;
 

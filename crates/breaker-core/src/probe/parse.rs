@@ -3,7 +3,7 @@
 //! What cannot be read is `None`, and nothing panics. A line without its end is not a line: of a
 //! text that was cut off, no half number is believed.
 
-use breaker_core::Percent;
+use crate::percent::Percent;
 
 /// Processor time since the machine began, in ticks of the kernel, over all cores.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

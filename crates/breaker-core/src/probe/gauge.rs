@@ -4,10 +4,12 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use breaker_core::{Percent, Tick};
+use crate::clock::Tick;
+use crate::percent::Percent;
 
-use super::{ResourceProbe, Throttle, Usage};
+use super::{ResourceProbe, Usage};
 
 /// What a probe said last, for many readers.
 ///
@@ -28,10 +30,10 @@ pub struct ResourceGauge {
 }
 
 impl ResourceGauge {
-    /// A gauge that asks this probe at the first reading.
+    /// A gauge that asks this probe at the first reading, and then once per interval at most.
     #[must_use]
-    pub fn new(probe: impl ResourceProbe + 'static, throttle: &Throttle) -> Self {
-        let interval = Tick::ZERO.after(throttle.interval).as_nanos();
+    pub fn new(probe: impl ResourceProbe + 'static, interval: Duration) -> Self {
+        let interval = Tick::ZERO.after(interval).as_nanos();
         let memory = AtomicU64::new(Memory::default().pack());
         Self { probe: Arc::new(probe), interval, next: AtomicU64::new(0), memory }
     }
@@ -43,7 +45,7 @@ impl ResourceGauge {
     }
 
     /// What is in use just now, if it is this reader's turn to ask.
-    pub(crate) fn ask(&self, now: Tick) -> Option<Usage> {
+    pub fn ask(&self, now: Tick) -> Option<Usage> {
         self.is_mine(now).then(|| {
             let probe = AssertUnwindSafe(|| self.probe.usage());
             let said = catch_unwind(probe).unwrap_or_default();
