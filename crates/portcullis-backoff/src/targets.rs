@@ -60,7 +60,9 @@ impl Mark {
     #[inline]
     pub(crate) fn begins(&self) {
         if !self.budget.is_at_rest() {
-            self.budget.called();
+            if let Some(budget) = self.budget.budget() {
+                budget.called();
+            }
         }
     }
 
