@@ -290,12 +290,12 @@ impl BackoffConfig {
     pub fn check(&self) -> Result<(), ConfigErrors> {
         let mut errors = Vec::new();
         if let Some(longest) = self.max_elapsed {
-            let shortest = self.delays.shortest();
-            if self.most_attempts() > 1 && longest < shortest {
+            let first = self.delays.initial;
+            if self.most_attempts() > 1 && longest < first {
                 errors.push(ConfigError {
                     path: "max_elapsed".to_owned(),
                     value: format!("{longest:?}"),
-                    allowed: format!("at least the first delay, {shortest:?}"),
+                    allowed: format!("at least the first delay, {first:?}"),
                     fix: "raise it, or lower `initial_delay`".to_owned(),
                 });
             }

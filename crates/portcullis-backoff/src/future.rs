@@ -195,9 +195,10 @@ where
         let paid = this.mark.paid(kind);
         // First the attempt goes, and with it the rest of a body that it had not sent.
         this.stage.set(Stage::Between);
-        let next = this.again.as_ref().and_then(|again| {
-            again.replay.again(&again.kept, past.attempt.saturating_add(1))
-        });
+        let next = this
+            .again
+            .as_ref()
+            .and_then(|again| again.replay.again(&again.kept, past.attempt.saturating_add(1)));
         let Some(request) = next else { return Some(result) };
         // The response goes before the wait: its body may hold a connection, or a slot.
         drop(result);

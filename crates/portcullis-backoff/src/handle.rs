@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use breaker_core::{
-    About, Classify, Clock, ConfigErrors, ErrorsAreFailures, MonotonicClock, Observe, Outcome,
-    ResourceProbe, RetryBudget, RetryPath, CircuitBreaker,
+    About, CircuitBreaker, Classify, Clock, ConfigErrors, ErrorsAreFailures, MonotonicClock,
+    Observe, Outcome, ResourceProbe, RetryBudget, RetryPath,
 };
 use tokio::time::sleep;
 
@@ -103,8 +103,7 @@ impl Backoff {
         loop {
             let result = attempt(number).await;
             let outcome = classify.classify(result.as_ref());
-            let refused =
-                outcome != Outcome::Success && classify.is_refusal(result.as_ref());
+            let refused = outcome != Outcome::Success && classify.is_refusal(result.as_ref());
             if outcome == Outcome::Success {
                 if number > 1 || !mark.is_at_rest() {
                     mark.well((number > 1).then_some(&course));

@@ -11,7 +11,7 @@ use crate::config::BackoffConfig;
 use crate::sync::{Mutex, lock};
 
 /// Configuration, clock, probe and observers.
-pub struct Hub {
+pub(crate) struct Hub {
     clock: Arc<dyn Clock>,
     /// Whether it matters when a call begins.
     timed: AtomicBool,

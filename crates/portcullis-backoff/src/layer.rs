@@ -3,7 +3,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use breaker_core::{
-    CircuitBreaker, Classify, Clock, Cloned, ErrorsAreFailures, Key, Observe, Outcome, OutcomeFn,
+    CircuitBreaker, Clock, Cloned, ErrorsAreFailures, Key, Observe, Outcome, OutcomeFn,
     ResourceProbe, RetryBudget,
 };
 use portcullis_http::replay::{Clones, Marked};

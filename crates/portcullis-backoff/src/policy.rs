@@ -95,7 +95,7 @@ pub(crate) struct Circumstances<'c> {
 }
 
 /// What is remembered of a target.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Memory {
     pub(crate) record: Record,
     /// When it said last that a limit was reached or a resource exhausted: the newest 256 times.
@@ -170,9 +170,9 @@ impl Memory {
         }
         let limited = failed.kind == FailureKind::RateLimited
             && self.count(Strain::RateLimited) >= config.rate_limited_backoff;
-        let next =
-            self.record.next(&config.delays, sequence, with.now, with.usage, with.chance);
-        let mut delay = stretched(config, next.delay, factor(failed.kind) * (1 + u32::from(limited)));
+        let next = self.record.next(&config.delays, sequence, with.now, with.usage, with.chance);
+        let mut delay =
+            stretched(config, next.delay, factor(failed.kind) * (1 + u32::from(limited)));
         if let Some(hint) = failed.advice.wait {
             delay = delay.max(hint.min(config.hint_cap));
         }
@@ -257,14 +257,13 @@ const fn factor(kind: FailureKind) -> u32 {
 
 /// A delay so many times as long, and not above the longest there is.
 fn stretched(config: &BackoffConfig, delay: Duration, factor: u32) -> Duration {
-    delay.saturating_mul(factor).min(config.delays.longest().max(delay))
+    delay.saturating_mul(factor).min(config.delays.cap.max(delay))
 }
 
 /// Whether an attempt after this delay comes in time.
 fn fits(config: &BackoffConfig, failed: &Failed, about: About, now: Tick, delay: Duration) -> bool {
     let start = now.after(delay);
-    let in_time =
-        about.deadline.is_none_or(|deadline| deadline.left(start) > config.least_time);
+    let in_time = about.deadline.is_none_or(|deadline| deadline.left(start) > config.least_time);
     in_time && config.max_elapsed.is_none_or(|longest| start.since(failed.began) <= longest)
 }
 

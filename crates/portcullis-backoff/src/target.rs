@@ -17,7 +17,7 @@ use crate::snapshot::Counts;
 use crate::sync::{Mutex, lock};
 
 /// One target of calls: a callee, or one of its hosts.
-pub struct Target {
+pub(crate) struct Target {
     hub: Arc<Hub>,
     /// The name of its key, where there are several.
     label: Option<Name>,
@@ -86,11 +86,7 @@ impl Target {
     }
 
     /// Decides what is done about an attempt that failed, pays for it, and tells it.
-    pub(crate) fn failed(
-        this: &Anchored<Self>,
-        course: &mut Course,
-        failed: &Failed,
-    ) -> Decision {
+    pub(crate) fn failed(this: &Anchored<Self>, course: &mut Course, failed: &Failed) -> Decision {
         let now = this.hub.now();
         let usage = this.hub.usage(now);
         let config = this.hub.config();

@@ -95,7 +95,7 @@ impl BackoffConfig {
 }
 
 fn budget(r: &mut ConfigReader<'_>) -> Option<Budget> {
-    #[derive(Clone, Copy, Eq, PartialEq)]
+    #[derive(Clone, Copy)]
     enum Word {
         Ratio,
         Whole(fn() -> Budget),

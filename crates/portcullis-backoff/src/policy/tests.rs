@@ -168,8 +168,7 @@ fn the_third_rate_limit_in_five_minutes_holds_further_attempts_back() {
 fn the_second_exhaustion_redirects_or_fails_fast_where_there_is_no_alternative() {
     for has_alternative in [false, true] {
         let (mut memory, mut sequence) = (Memory::default(), Sequence::default());
-        let exhausted =
-            Failed { has_alternative, ..failed(1, FailureKind::ResourceExhausted) };
+        let exhausted = Failed { has_alternative, ..failed(1, FailureKind::ResourceExhausted) };
         let mut again = || decide_at(&mut memory, &mut sequence, &PLAIN, Tick::ZERO, &exhausted);
         assert_eq!(again(), Decision::Retry(ms(300)));
         let second = if has_alternative {
