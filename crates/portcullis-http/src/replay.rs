@@ -1,7 +1,14 @@
 //! Can this request be sent again? [`Clones`].
 
 use breaker_core::Replay;
-use http::Request;
+use http::{HeaderName, Request};
+
+/// The header by which a request tells the number of its attempt; the first one has none.
+pub const X_RETRY_ATTEMPT: HeaderName = HeaderName::from_static("x-retry-attempt");
+
+/// The header that says `false` where no further attempts are wanted: in a request, of those who
+/// get it, and in an answer, of those who got that.
+pub const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// Keeps a clone of a request whose body is `Clone`.
 #[derive(Clone, Copy, Debug, Default)]
