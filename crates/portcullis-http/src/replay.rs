@@ -25,3 +25,30 @@ impl<B: Clone> Replay<Request<B>> for Clones {
         Some(kept.clone())
     }
 }
+
+/// Says of requests that they may be made twice.
+#[derive(Clone, Copy, Debug)]
+pub struct Marked<R, F> {
+    replay: R,
+    mark: F,
+}
+
+impl<R, F> Marked<R, F> {
+    /// Marks what `replay` keeps.
+    pub const fn new(replay: R, mark: F) -> Self {
+        Self { replay, mark }
+    }
+}
+
+impl<Req, R: Replay<Req>, F: Fn(&Req) -> bool> Replay<Req> for Marked<R, F> {
+    type Kept = (R::Kept, bool);
+
+    fn keep(&self, request: &mut Req) -> Option<Self::Kept> {
+        let mark = (self.mark)(request);
+        self.replay.keep(request).map(|kept| (kept, mark))
+    }
+
+    fn again(&self, kept: &Self::Kept, attempt: u32) -> Option<Req> {
+        self.replay.again(&kept.0, attempt)
+    }
+}
