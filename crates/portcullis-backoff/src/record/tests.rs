@@ -132,6 +132,21 @@ fn a_success_after_a_delay_is_credited_to_it_alone_and_one_without_to_nobody() {
     assert!(selector.effectiveness(DelayKind::Exponential, key.now) > 0.99);
 }
 
+// S-BACKOFF-06
+#[test]
+fn the_adaptive_mean_leans_to_what_was_effective_with_the_key() {
+    let mut key = Key::new(Delays::adaptive(SECOND).jitter(Percent::ZERO));
+    let busy = Some(Percent::FULL);
+    for kind in [DelayKind::Exponential, DelayKind::Decorrelated] {
+        key.record.ended(&key.delays, key.now, Some((kind, false)), false, busy);
+    }
+    key.record.ended(&key.delays, key.now, Some((DelayKind::Fibonacci, false)), true, None);
+    // The sixth: exponential 32 s, Fibonacci 8 s. The others have faded by a second only.
+    key.seq.attempts = 5;
+    let delay = key.failed().delay;
+    assert!((8 * SECOND..8 * SECOND + SECOND / 10).contains(&delay), "{delay:?}");
+}
+
 // S-BACKOFF-11
 #[test]
 fn a_forced_strategy_stays_whatever_happens() {
