@@ -332,13 +332,15 @@ impl Estimator {
         let fixed = config.strategy == TimeoutStrategy::Fixed;
         let to = if fixed { config.initial } else { from.clamp(config.min, config.max) };
         self.timeout = to;
-        let adjustment = Adjustment { at: now, from, to };
-        (from != to).then(|| self.note(adjustment))?;
+        let adjustment = (from != to).then_some(Adjustment { at: now, from, to })?;
+        self.note(adjustment);
         Some(adjustment)
     }
 
     /// Forgets all calls, and begins with the first timeout again.
-    pub(crate) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self, now: Tick) -> Option<Adjustment> {
+        let (from, to) = (self.timeout, self.config.initial);
         *self = Self::new(self.config);
+        (from != to).then_some(Adjustment { at: now, from, to })
     }
 }

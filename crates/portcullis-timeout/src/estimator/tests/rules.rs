@@ -232,7 +232,7 @@ fn the_history_is_bounded_and_another_configuration_keeps_what_it_can() {
     assert_eq!((it.window().len(), it.history().count()), (0, 0));
     it.reconfigure(Tick::ZERO, TimeoutConfig::fixed(ms(70)));
     assert_eq!(it.timeout(), ms(70));
-    it.reset();
+    it.reset(Tick::ZERO);
     assert_eq!((it.timeout(), it.last()), (ms(70), None));
 }
 
