@@ -21,6 +21,7 @@ use http::HeaderName;
 pub use self::bodies::{Bodies, bodies};
 pub use self::body::ReplayBody;
 pub use self::clones::{Clones, clones};
+pub(crate) use self::head::number_in;
 pub use self::head::{Attempt, Idempotent, Kept};
 #[cfg(feature = "reqwest-0-13")]
 pub(crate) use self::head::{about, number};
