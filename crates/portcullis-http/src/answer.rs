@@ -4,22 +4,41 @@ use std::time::Duration;
 
 use breaker_core::Rejected;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use crate::details::{Details, Violation};
 use crate::json::Object;
-use crate::terms::terms;
-use crate::{RateLimitHeaders, base64, grpc, rate_limit_headers};
+use crate::terms::{Again, terms};
+use crate::{Dialect, RateLimitHeaders, base64, grpc, rate_limit_headers};
+
+/// What an HTTP refusal leaves to choose.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Style {
+    /// Whether it tells who refused and what opened the circuit.
+    pub(crate) expose: bool,
+    /// The status of a timeout, where it is not 504.
+    pub(crate) timeouts_as: Option<StatusCode>,
+}
 
 /// The head of an HTTP refusal, without a content type, and the text for its body.
-pub(crate) fn problem(rejected: Rejected, path: &str, expose: bool) -> (Response<()>, String) {
+///
+/// `path` is left out where the request is gone already.
+pub(crate) fn problem(
+    rejected: Rejected,
+    path: Option<&str>,
+    style: Style,
+) -> (Response<()>, String) {
     let terms = terms(rejected.reason());
+    let expose = style.expose;
+    let status = style.timeouts_as.filter(|_| terms.timeout).unwrap_or(terms.status);
     let mut body = Object::new()
         .text("type", terms.problem)
         .text("title", terms.title)
-        .number("status", u64::from(terms.status.as_u16()))
-        .text("detail", &detail(&rejected, expose))
-        .text("instance", path);
+        .number("status", u64::from(status.as_u16()))
+        .text("detail", &detail(&rejected, expose));
+    if let Some(path) = path {
+        body = body.text("instance", path);
+    }
     let policy = if expose { rejected.by() } else { terms.policy };
     body = body.text("policy", policy).text("state", rejected.state());
     // It is the caller's own, so that strangers are told it, too.
@@ -27,7 +46,7 @@ pub(crate) fn problem(rejected: Rejected, path: &str, expose: bool) -> (Response
         body = body.text("priority", &priority.to_string());
     }
     let mut head = Response::new(());
-    *head.status_mut() = terms.status;
+    *head.status_mut() = status;
     let headers = head.headers_mut();
     if let Some(wait) = wait(&rejected) {
         body = body.number("retry_after_ms", millis(wait));
@@ -47,7 +66,7 @@ pub(crate) fn problem(rejected: Rejected, path: &str, expose: bool) -> (Response
 pub(crate) const PROBLEM_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// A gRPC refusal: all of it is in the head, and the body stays empty.
-pub(crate) fn trailers_only(rejected: Rejected, request: &HeaderMap, expose: bool) -> Response<()> {
+pub(crate) fn trailers_only(rejected: Rejected, kind: Dialect, expose: bool) -> Response<()> {
     let terms = terms(rejected.reason());
     let message = detail(&rejected, expose);
     let priority = rejected.priority().map(|priority| priority.to_string());
@@ -66,13 +85,19 @@ pub(crate) fn trailers_only(rejected: Rejected, request: &HeaderMap, expose: boo
     let details = base64::encode(details.encode().as_bytes());
     let mut head = Response::new(());
     let headers = head.headers_mut();
-    headers.insert(CONTENT_TYPE, grpc_type(request));
+    headers.insert(CONTENT_TYPE, kind.grpc_type());
     headers.insert(grpc::STATUS, HeaderValue::from(u16::from(terms.code)));
     insert(headers, grpc::MESSAGE, &percent_encoded(&message));
     insert(headers, grpc::DETAILS, &details);
     // The header is a signed number of 32 bits; a negative one says never to come back.
-    let millis = wait(&rejected).map_or(-1, |wait| i32::try_from(millis(wait)).unwrap_or(i32::MAX));
-    headers.insert(grpc::PUSHBACK, HeaderValue::from(millis));
+    let millis = match terms.again {
+        Again::Later => wait(&rejected).map(|wait| i32::try_from(millis(wait)).unwrap_or(i32::MAX)),
+        Again::Never => Some(-1),
+        Again::Unsaid => None,
+    };
+    if let Some(millis) = millis {
+        headers.insert(grpc::PUSHBACK, HeaderValue::from(millis));
+    }
     keep_refusal(rejected, head)
 }
 
@@ -94,7 +119,8 @@ pub fn keep_refusal<B>(rejected: Rejected, mut response: Response<B>) -> Respons
     response
 }
 
-/// The refusal that an answer carries, if it is one.
+/// The refusal that an answer carries, if it is one; or the timeout, which [was
+/// made](Rejected::was_made).
 #[must_use]
 pub fn refusal_of<B>(response: &Response<B>) -> Option<&Rejected> {
     response.extensions().get()
@@ -105,8 +131,10 @@ fn detail(rejected: &Rejected, expose: bool) -> String {
     if expose {
         return rejected.to_string();
     }
-    match (rejected.retry_after_secs(), terms(rejected.reason()).repeatable) {
-        (Some(seconds), true) => format!("{}; try again in {seconds} s", rejected.summary()),
+    match (rejected.retry_after_secs(), terms(rejected.reason()).again) {
+        (Some(seconds), Again::Later) => {
+            format!("{}; try again in {seconds} s", rejected.summary())
+        }
         _ => rejected.summary().to_owned(),
     }
 }
@@ -115,29 +143,21 @@ fn detail(rejected: &Rejected, expose: bool) -> String {
 /// dependency that is down.
 const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
 
-/// `None` where no wait would help.
+/// `None` where no wait would help, or nothing is known of one.
 fn wait(rejected: &Rejected) -> Option<Duration> {
-    let repeatable = terms(rejected.reason()).repeatable;
-    repeatable.then(|| rejected.retry_after().unwrap_or(UNKNOWN_WAIT))
+    let later = terms(rejected.reason()).again == Again::Later;
+    later.then(|| rejected.retry_after().unwrap_or(UNKNOWN_WAIT))
 }
 
 /// The same wait in whole seconds, as HTTP wants it.
 pub(crate) fn retry_after_secs(rejected: &Rejected) -> Option<u64> {
-    let repeatable = terms(rejected.reason()).repeatable;
-    repeatable.then(|| rejected.retry_after_secs().unwrap_or(UNKNOWN_WAIT.as_secs()))
+    let later = terms(rejected.reason()).again == Again::Later;
+    later.then(|| rejected.retry_after_secs().unwrap_or(UNKNOWN_WAIT.as_secs()))
 }
 
 /// Rounded up: who waits as long as he was told must not come too early.
 fn millis(wait: Duration) -> u64 {
     u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
-}
-
-/// gRPC-Web wants its own type back; all others are answered as plain gRPC.
-fn grpc_type(request: &HeaderMap) -> HeaderValue {
-    match request.get(CONTENT_TYPE) {
-        Some(web) if grpc::is_grpc(request) && !grpc::has_trailers(request) => web.clone(),
-        _ => HeaderValue::from_static("application/grpc"),
-    }
 }
 
 /// What gRPC asks of `grpc-message`: visible ASCII stays, but for the percent sign.
@@ -175,7 +195,7 @@ mod tests {
     fn the_details_name_the_policy_on_request_only() {
         for expose in [false, true] {
             let rejected = Rejected::new(Name::new("payments"), Reason::Open);
-            let head = trailers_only(rejected, &HeaderMap::new(), expose);
+            let head = trailers_only(rejected, Dialect::PLAIN_GRPC, expose);
             let details = base64::decode(head.headers()[grpc::DETAILS].as_bytes());
             let details = details.expect("base64");
             assert_eq!(details.windows(8).any(|bytes| bytes == b"payments"), expose);

@@ -6,12 +6,13 @@ use breaker_core::{Classify, FailureKind, Outcome, Rejected};
 use http::{Extensions, HeaderMap, Response, StatusCode};
 
 use crate::error::{self, outcome_of_any, outcome_of_error};
-use crate::{grpc, outcome_of_grpc, outcome_of_status, refusal_of};
+use crate::{grpc, outcome_of_grpc, outcome_of_status};
 
 /// The default: looks at the content type, then judges as [`Grpc`] or as [`Http`] does.
 ///
-/// An answer that carries a [`Rejected`] in its extensions is no evidence, and one that carries
-/// a [`FailureKind`] is a failure of that kind: so a handler can say what its status cannot.
+/// An answer that carries a [`Rejected`] in its extensions is no evidence, unless the call [was
+/// made](Rejected::was_made) and timed out. One that carries a [`FailureKind`] is a failure of that
+/// kind: so a handler can say what its status cannot.
 ///
 /// Of errors it knows `BoxError`, [`Rejected`], [`Failed`](crate::Failed) and `io::Error`, and
 /// judges them as [`outcome_of_error`] does. An error of any other type is a connection failure:
@@ -25,7 +26,7 @@ impl<B, E: 'static> Classify<Response<B>, E> for HttpOrGrpc {
     }
 
     fn is_refusal(&self, result: Result<&Response<B>, &E>) -> bool {
-        result.map_or_else(error::is_refusal, |response| refusal_of(response).is_some())
+        result.map_or_else(error::is_refusal, |response| Head::of(response).is_refusal())
     }
 }
 
@@ -39,7 +40,7 @@ impl<B, E: 'static> Classify<Response<B>, E> for Http {
     }
 
     fn is_refusal(&self, result: Result<&Response<B>, &E>) -> bool {
-        result.map_or_else(error::is_refusal, |response| refusal_of(response).is_some())
+        result.map_or_else(error::is_refusal, |response| Head::of(response).is_refusal())
     }
 }
 
@@ -55,7 +56,7 @@ impl<B, E: 'static> Classify<Response<B>, E> for Grpc {
     }
 
     fn is_refusal(&self, result: Result<&Response<B>, &E>) -> bool {
-        result.map_or_else(error::is_refusal, |response| refusal_of(response).is_some())
+        result.map_or_else(error::is_refusal, |response| Head::of(response).is_refusal())
     }
 }
 
@@ -76,8 +77,8 @@ impl<B, E: Error + 'static> Classify<Response<B>, E> for ErrorChain {
 
     fn is_refusal(&self, result: Result<&Response<B>, &E>) -> bool {
         result.map_or_else(
-            |error| Rejected::find(error).is_some(),
-            |response| refusal_of(response).is_some(),
+            |error| error::holds_refusal(error),
+            |response| Head::of(response).is_refusal(),
         )
     }
 }
@@ -113,9 +114,14 @@ impl<'a> Head<'a> {
         self.typed().unwrap_or_else(|| outcome_of_grpc(self.headers))
     }
 
+    /// Whether the call was not made: a timeout is evidence, although it carries a [`Rejected`].
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.extensions.get().is_some_and(|rejected: &Rejected| !rejected.was_made())
+    }
+
     fn typed(&self) -> Option<Outcome> {
-        if self.extensions.get::<Rejected>().is_some() {
-            return Some(Outcome::Ignored);
+        if let Some(rejected) = self.extensions.get::<Rejected>() {
+            return Some(rejected.outcome());
         }
         self.extensions.get::<FailureKind>().map(|&kind| Outcome::Failure(kind))
     }

@@ -13,7 +13,8 @@ use crate::reqwest_0_13 as client;
 /// What an error says about the callee, found in the error and its sources.
 ///
 /// The first of these that is there decides:
-/// 1. a [`Rejected`]: the call was not made, so it is ignored;
+/// 1. a [`Rejected`]: the call was not made, so it is ignored; or it [was
+///    made](Rejected::was_made) and given up on, a [`FailureKind::Timeout`];
 /// 2. a [`Failed`], which names its kind;
 /// 3. an HTTP status that a client turned into an error;
 /// 4. a message that is known ([`FailureKind::from_message`]), or one that speaks of time;
@@ -26,8 +27,8 @@ use crate::reqwest_0_13 as client;
 pub fn outcome_of_error(error: &(dyn Error + 'static)) -> Outcome {
     let mut failed = None;
     for link in chain(error) {
-        if link.is::<Rejected>() {
-            return Outcome::Ignored;
+        if let Some(rejected) = link.downcast_ref::<Rejected>() {
+            return rejected.outcome();
         }
         if failed.is_none() {
             failed = link.downcast_ref().map(|failed: &Failed| failed.kind);
@@ -48,7 +49,12 @@ pub(crate) fn outcome_of_any<E: 'static>(error: &E) -> Outcome {
 
 /// Whether an error of any type holds a refusal, as far as this crate can look into it.
 pub(crate) fn is_refusal<E: 'static>(error: &E) -> bool {
-    known(error).is_some_and(|error| Rejected::find(error).is_some())
+    known(error).is_some_and(holds_refusal)
+}
+
+/// Whether the error or one of its sources says that the call was not made.
+pub(crate) fn holds_refusal(error: &(dyn Error + 'static)) -> bool {
+    Rejected::find(error).is_some_and(|rejected| !rejected.was_made())
 }
 
 /// The error, if its type is one of those that this crate knows.
@@ -223,6 +229,24 @@ mod tests {
         assert_eq!(outcome_of_any(&kind), Outcome::Ignored);
         assert_eq!(outcome_of_any(&io::Error::other(deep)), Outcome::Ignored);
         assert_eq!(outcome_of_any(&io::Error::other(rejected())), Outcome::Ignored);
+    }
+
+    // S-CORE-08: a timeout travels as a refusal does, but the call was made.
+    #[test]
+    fn a_timeout_is_a_failure_and_no_refusal_wherever_it_is() {
+        let timeout = Rejected::new(Name::new("payments"), Reason::TimedOut);
+        let late = Rejected::new(Name::new("payments"), Reason::DeadlinePassed);
+        for (rejected, outcome) in
+            [(timeout, Outcome::Failure(FailureKind::Timeout)), (late, Outcome::Ignored)]
+        {
+            let refused = outcome == Outcome::Ignored;
+            let deep = boxed("rate limit", boxed("invalid", rejected));
+            assert_eq!(outcome_of_any(&rejected), outcome);
+            assert_eq!(outcome_of_any(&deep), outcome);
+            assert_eq!((is_refusal(&rejected), is_refusal(&deep)), (refused, refused));
+            let wrapped = io::Error::other(Failed::new(FailureKind::Internal, rejected));
+            assert_eq!((outcome_of_any(&wrapped), is_refusal(&wrapped)), (outcome, refused));
+        }
     }
 
     // S-CORE-08

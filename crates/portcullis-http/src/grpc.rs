@@ -55,7 +55,8 @@ pub fn outcome_of_trailers(trailers: &HeaderMap) -> Outcome {
 
 /// Whether the content type is one of gRPC, gRPC-Web included.
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    rest_of_type(headers).is_some_and(|rest| rest.starts_with(b"-web") || is_end(rest))
+    let is_web = |rest: &[u8]| rest.get(..4).is_some_and(|web| web.eq_ignore_ascii_case(b"-web"));
+    rest_of_type(headers).is_some_and(|rest| is_web(rest) || is_end(rest))
 }
 
 /// Whether the status comes in HTTP trailers; gRPC-Web hides them in the body.

@@ -4,9 +4,10 @@ use std::convert::Infallible;
 
 use breaker_core::{Refuse, Rejected};
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response, StatusCode};
 
-use crate::{BoxError, answer, fill, grpc};
+use crate::answer::Style;
+use crate::{BoxError, Dialect, answer, fill};
 
 /// The default: a response where the service has no errors, the boxed [`Rejected`] where it has.
 ///
@@ -15,40 +16,57 @@ use crate::{BoxError, answer, fill, grpc};
 /// (clients), the caller finds the refusal with [`Rejected::find`].
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Auto {
-    expose: bool,
+    style: Style,
 }
 
 impl Auto {
     /// Tells strangers no names.
     #[must_use]
     pub const fn new() -> Self {
-        Self { expose: false }
+        Self { style: STYLE }
     }
 
     /// Whether answers tell who refused and what opened the circuit. By default they do not.
     #[must_use]
     pub const fn expose_details(mut self, expose: bool) -> Self {
-        self.expose = expose;
+        self.style.expose = expose;
         self
     }
 
-    fn answer<B1, B2>(self, request: &Request<B1>, rejected: Rejected) -> Response<B2>
+    /// The HTTP status of a timeout, and of a deadline that has passed; default 504. Another one that
+    /// fits is 503, where this service is no gateway.
+    ///
+    /// # Panics
+    /// Where it is no status of a failure: not in 400..=599. In a constant it does not compile then.
+    #[must_use]
+    pub const fn timeouts_as(mut self, status: StatusCode) -> Self {
+        assert!(matches!(status.as_u16(), 400..=599), "the status of a failure is in 400..=599");
+        self.style.timeouts_as = Some(status);
+        self
+    }
+
+    pub(crate) fn answer<B>(
+        self,
+        kind: Dialect,
+        path: Option<&str>,
+        rejected: Rejected,
+    ) -> Response<B>
     where
-        B2: Default + 'static,
+        B: Default + 'static,
     {
-        if grpc::is_grpc(request.headers()) {
-            self.grpc().answer(request, rejected)
+        if kind.is_grpc() {
+            self.grpc().answer(kind, rejected)
         } else {
-            self.problem().answer(request, rejected)
+            self.problem().answer(path, rejected)
         }
     }
 
     pub(crate) const fn grpc(self) -> GrpcStatus {
-        GrpcStatus { expose: self.expose }
+        GrpcStatus { expose: self.style.expose }
     }
 
     pub(crate) const fn problem(self) -> ProblemJson {
-        ProblemJson { expose: self.expose }
+        ProblemJson { style: self.style }
     }
 }
 
@@ -62,7 +80,7 @@ where
         request: &Request<B1>,
         rejected: Rejected,
     ) -> Result<Response<B2>, Infallible> {
-        Ok(self.answer(request, rejected))
+        Ok(self.answer(Dialect::of(request.headers()), Some(request.uri().path()), rejected))
     }
 }
 
@@ -74,7 +92,7 @@ impl<Req, Res> Refuse<Req, Res, BoxError> for Auto {
 }
 
 /// Answers with 503, or 429 where the caller's quota is used up, with `Retry-After` and an RFC 9457
-/// problem, whatever the error type.
+/// problem, whatever the error type. A timeout is a 504 without `Retry-After`.
 ///
 /// A 429 carries the fields of [`RateLimitHeaders::draft10`](crate::RateLimitHeaders::draft10).
 ///
@@ -82,34 +100,46 @@ impl<Req, Res> Refuse<Req, Res, BoxError> for Auto {
 /// `axum`, axum's. Any other body stays as its `Default` made it, and there is no content type.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct ProblemJson {
-    expose: bool,
+    style: Style,
 }
 
 impl ProblemJson {
     /// Tells strangers no names.
     #[must_use]
     pub const fn new() -> Self {
-        Self { expose: false }
+        Self { style: STYLE }
     }
 
     /// Whether answers tell who refused and what opened the circuit. By default they do not.
     #[must_use]
     pub const fn expose_details(mut self, expose: bool) -> Self {
-        self.expose = expose;
+        self.style.expose = expose;
+        self
+    }
+
+    /// The HTTP status of a timeout, and of a deadline that has passed; default 504. Another one that
+    /// fits is 503, where this service is no gateway.
+    ///
+    /// # Panics
+    /// Where it is no status of a failure: not in 400..=599. In a constant it does not compile then.
+    #[must_use]
+    pub const fn timeouts_as(mut self, status: StatusCode) -> Self {
+        assert!(matches!(status.as_u16(), 400..=599), "the status of a failure is in 400..=599");
+        self.style.timeouts_as = Some(status);
         self
     }
 
     /// The head, still without a content type, and the text for the body.
-    pub(crate) fn parts(self, path: &str, rejected: Rejected) -> (Response<()>, String) {
-        answer::problem(rejected, path, self.expose)
+    pub(crate) fn parts(self, path: Option<&str>, rejected: Rejected) -> (Response<()>, String) {
+        answer::problem(rejected, path, self.style)
     }
 
-    fn answer<B1, B2>(self, request: &Request<B1>, rejected: Rejected) -> Response<B2>
+    pub(crate) fn answer<B>(self, path: Option<&str>, rejected: Rejected) -> Response<B>
     where
-        B2: Default + 'static,
+        B: Default + 'static,
     {
-        let (head, text) = self.parts(request.uri().path(), rejected);
-        let mut response = head.map(|()| B2::default());
+        let (head, text) = self.parts(path, rejected);
+        let mut response = head.map(|()| B::default());
         if fill::fill(response.body_mut(), text) {
             response.headers_mut().insert(CONTENT_TYPE, answer::PROBLEM_TYPE);
         }
@@ -122,7 +152,7 @@ where
     B2: Default + 'static,
 {
     fn refuse(&self, request: &Request<B1>, rejected: Rejected) -> Result<Response<B2>, E> {
-        Ok(self.answer(request, rejected))
+        Ok(self.answer(Some(request.uri().path()), rejected))
     }
 }
 
@@ -131,7 +161,8 @@ where
 ///
 /// All is in the head (a "trailers-only" answer): the status, the message, the push-back in
 /// milliseconds, and the details RetryInfo, QuotaFailure (of a quota) and ErrorInfo. A call that
-/// costs more than its quota ever holds gets a push-back of -1 and no RetryInfo.
+/// costs more than its quota ever holds gets a push-back of -1 and no RetryInfo. A timeout is a
+/// `DEADLINE_EXCEEDED`, with neither of them.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct GrpcStatus {
     expose: bool,
@@ -152,12 +183,12 @@ impl GrpcStatus {
     }
 
     /// The head, which is all there is.
-    pub(crate) fn head(self, request: &HeaderMap, rejected: Rejected) -> Response<()> {
-        answer::trailers_only(rejected, request, self.expose)
+    pub(crate) fn head(self, kind: Dialect, rejected: Rejected) -> Response<()> {
+        answer::trailers_only(rejected, kind, self.expose)
     }
 
-    fn answer<B1, B2: Default>(self, request: &Request<B1>, rejected: Rejected) -> Response<B2> {
-        self.head(request.headers(), rejected).map(|()| B2::default())
+    pub(crate) fn answer<B: Default>(self, kind: Dialect, rejected: Rejected) -> Response<B> {
+        self.head(kind, rejected).map(|()| B::default())
     }
 }
 
@@ -166,6 +197,8 @@ where
     B2: Default + 'static,
 {
     fn refuse(&self, request: &Request<B1>, rejected: Rejected) -> Result<Response<B2>, E> {
-        Ok(self.answer(request, rejected))
+        Ok(self.answer(Dialect::of(request.headers()), rejected))
     }
 }
+
+const STYLE: Style = Style { expose: false, timeouts_as: None };

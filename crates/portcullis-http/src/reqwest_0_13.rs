@@ -3,14 +3,14 @@
 use std::any::Any;
 use std::error::Error;
 
-use breaker_core::{Classify, Outcome, Refuse, Rejected};
+use breaker_core::{Classify, Expire, Outcome, Refuse, Rejected};
 use http::header::CONTENT_TYPE;
-use reqwest::{Request, Response, ResponseBuilderExt as _};
+use reqwest::{Request, Response, ResponseBuilderExt as _, Url};
 
 use crate::classify::Head;
 use crate::error::{self, outcome_of_any, outcome_of_error};
 use crate::{
-    Auto, ErrorChain, Grpc, GrpcStatus, Http, HttpOrGrpc, ProblemJson, answer, grpc,
+    Auto, Dialect, ErrorChain, Grpc, GrpcStatus, Http, HttpOrGrpc, ProblemJson, answer, grpc,
     outcome_of_status,
 };
 
@@ -40,7 +40,7 @@ fn head(response: &Response) -> Head<'_> {
 }
 
 fn carries_refusal(response: &Response) -> bool {
-    response.extensions().get::<Rejected>().is_some()
+    head(response).is_refusal()
 }
 
 impl<E: 'static> Classify<Response, E> for HttpOrGrpc {
@@ -80,7 +80,7 @@ impl<E: Error + 'static> Classify<Response, E> for ErrorChain {
     }
 
     fn is_refusal(&self, result: Result<&Response, &E>) -> bool {
-        result.map_or_else(|error| Rejected::find(error).is_some(), carries_refusal)
+        result.map_or_else(|error| error::holds_refusal(error), carries_refusal)
     }
 }
 
@@ -98,23 +98,89 @@ impl Refuse<Request, Response, reqwest::Error> for Auto {
 
 impl<E> Refuse<Request, Response, E> for ProblemJson {
     fn refuse(&self, request: &Request, rejected: Rejected) -> Result<Response, E> {
-        let (mut head, text) = self.parts(request.url().path(), rejected);
-        head.headers_mut().insert(CONTENT_TYPE, answer::PROBLEM_TYPE);
-        Ok(response(request, head.map(|()| text)))
+        Ok(self.respond(request.url(), Some(request.url().path()), rejected))
     }
 }
 
 impl<E> Refuse<Request, Response, E> for GrpcStatus {
     fn refuse(&self, request: &Request, rejected: Rejected) -> Result<Response, E> {
-        let head = self.head(request.headers(), rejected);
-        Ok(response(request, head.map(|()| String::new())))
+        Ok(self.respond(request.url(), Dialect::of(request.headers()), rejected))
+    }
+}
+
+impl ProblemJson {
+    fn respond(self, url: &Url, path: Option<&str>, rejected: Rejected) -> Response {
+        let (mut head, text) = self.parts(path, rejected);
+        head.headers_mut().insert(CONTENT_TYPE, answer::PROBLEM_TYPE);
+        response(url, head.map(|()| text))
+    }
+}
+
+impl GrpcStatus {
+    fn respond(self, url: &Url, kind: Dialect, rejected: Rejected) -> Response {
+        response(url, self.head(kind, rejected).map(|()| String::new()))
+    }
+}
+
+/// What the answer to a request of the client needs, when the request is gone.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    url: Url,
+    kind: Dialect,
+}
+
+impl Asked {
+    fn of(request: &Request) -> Self {
+        Self { url: request.url().clone(), kind: Dialect::of(request.headers()) }
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl Expire<Request, Response, reqwest::Error> for Auto {
+    type Note = Asked;
+
+    fn note(&self, request: &Request) -> Asked {
+        Asked::of(request)
+    }
+
+    fn expire(&self, asked: Asked, rejected: Rejected) -> Result<Response, reqwest::Error> {
+        let Asked { url, kind } = asked;
+        Ok(if kind.is_grpc() {
+            self.grpc().respond(&url, kind, rejected)
+        } else {
+            self.problem().respond(&url, Some(url.path()), rejected)
+        })
+    }
+}
+
+impl<E> Expire<Request, Response, E> for ProblemJson {
+    type Note = Asked;
+
+    fn note(&self, request: &Request) -> Asked {
+        Asked::of(request)
+    }
+
+    fn expire(&self, Asked { url, .. }: Asked, rejected: Rejected) -> Result<Response, E> {
+        Ok(self.respond(&url, Some(url.path()), rejected))
+    }
+}
+
+impl<E> Expire<Request, Response, E> for GrpcStatus {
+    type Note = Asked;
+
+    fn note(&self, request: &Request) -> Asked {
+        Asked::of(request)
+    }
+
+    fn expire(&self, Asked { url, kind }: Asked, rejected: Rejected) -> Result<Response, E> {
+        Ok(self.respond(&url, kind, rejected))
     }
 }
 
 /// The client's response remembers what was asked; without it, it would show a made-up address.
-fn response(request: &Request, answer: http::Response<String>) -> Response {
+fn response(url: &Url, answer: http::Response<String>) -> Response {
     let (mut parts, body) = answer.into_parts();
-    let asked = http::Response::builder().url(request.url().clone()).body(());
+    let asked = http::Response::builder().url(url.clone()).body(());
     if let Ok(asked) = asked {
         parts.extensions.extend(asked.into_parts().0.extensions);
     }

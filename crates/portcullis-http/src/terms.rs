@@ -15,8 +15,21 @@ pub(crate) struct Terms {
     /// The caller's own quota stands behind it, and whoever is counted may know the name of the
     /// count.
     pub(crate) quota: bool,
-    /// Whether the same call may be admitted later.
-    pub(crate) repeatable: bool,
+    /// When the same call may be admitted.
+    pub(crate) again: Again,
+    /// It took too long, and the status of that can be chosen.
+    pub(crate) timeout: bool,
+}
+
+/// When the same call may be admitted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Again {
+    /// After a while.
+    Later,
+    /// Not as it is.
+    Never,
+    /// A deadline says nothing of when to come back.
+    Unsaid,
 }
 
 /// The one place that knows how a reason is answered: a new one needs an arm here and no more.
@@ -38,7 +51,7 @@ pub(crate) const fn terms(reason: Reason) -> Terms {
         Reason::CostTooHigh => Terms {
             title: "Call too large for its quota",
             reason: "COST_TOO_HIGH",
-            repeatable: false,
+            again: Again::Never,
             ..EXCEEDED
         },
         Reason::StoreDown => Terms {
@@ -60,6 +73,12 @@ pub(crate) const fn terms(reason: Reason) -> Terms {
         Reason::Throttled => {
             Terms { title: "Too many calls are refused", reason: "THROTTLED", ..BUSY }
         }
+        Reason::TimedOut => TIMEOUT,
+        Reason::DeadlinePassed => Terms {
+            title: "The deadline of the call has passed",
+            reason: "DEADLINE_PASSED",
+            ..TIMEOUT
+        },
         // A reason younger than this crate: unavailable is true of each.
         _ => UNAVAILABLE,
     }
@@ -74,7 +93,8 @@ const UNAVAILABLE: Terms = Terms {
     code: 14,
     reason: "REFUSED",
     quota: false,
-    repeatable: true,
+    again: Again::Later,
+    timeout: false,
 };
 
 /// More calls come than can be served.
@@ -95,7 +115,21 @@ const EXCEEDED: Terms = Terms {
     code: 8,
     reason: "RATE_LIMITED",
     quota: true,
-    repeatable: true,
+    again: Again::Later,
+    timeout: false,
+};
+
+/// Nobody waited any longer.
+const TIMEOUT: Terms = Terms {
+    status: StatusCode::GATEWAY_TIMEOUT,
+    problem: "urn:portcullis:problems/timeout",
+    title: "No answer came in time",
+    policy: "timeout",
+    code: 4,
+    reason: "TIMED_OUT",
+    quota: false,
+    again: Again::Unsaid,
+    timeout: true,
 };
 
 #[cfg(test)]
@@ -103,12 +137,12 @@ mod tests {
     use std::time::Duration;
 
     use breaker_core::{Name, Priority, Rejected};
-    use http::HeaderMap;
     use serde_json::json;
 
     use super::*;
+    use crate::answer::Style;
     use crate::details::Hints;
-    use crate::{answer, base64};
+    use crate::{Dialect, answer, base64};
 
     const BUSY: &str = "More calls than can be served";
     const CROWD: [(Reason, &str, &str, &str); 8] = [
@@ -146,7 +180,7 @@ mod tests {
                     if let Some(level) = priority {
                         rejected = rejected.with_priority(Priority::new(level));
                     }
-                    let (head, text) = answer::problem(rejected, "/pay", false);
+                    let (head, text) = answer::problem(rejected, Some("/pay"), Style::default());
                     assert_eq!(head.status(), 503, "{reason:?}");
                     assert_eq!(head.headers()["retry-after"], seconds, "{reason:?}");
                     assert_eq!(head.headers().len(), 1, "no fields of a quota");
@@ -181,7 +215,7 @@ mod tests {
         for (reason, _, word, _) in CROWD {
             for (wait, _, ms) in WAITS {
                 let rejected = refusal(reason, wait).with_priority(Priority::new(80));
-                let head = answer::trailers_only(rejected, &HeaderMap::new(), false);
+                let head = answer::trailers_only(rejected, Dialect::PLAIN_GRPC, false);
                 assert_eq!(head.status(), 200, "{reason:?}");
                 assert_eq!(head.headers()["grpc-status"], "14", "{reason:?}");
                 assert_eq!(head.headers()["grpc-retry-pushback-ms"], ms.to_string(), "{reason:?}");
@@ -195,6 +229,68 @@ mod tests {
                 assert!(says(b"\x0a\x08priority\x12\x0280"), "{reason:?}");
                 assert!(!says(b"search"), "names are for those who may see the inside");
             }
+        }
+    }
+
+    const LATE: [(Reason, &str, &str); 2] = [
+        (Reason::TimedOut, "No answer came in time", "TIMED_OUT"),
+        (Reason::DeadlinePassed, "The deadline of the call has passed", "DEADLINE_PASSED"),
+    ];
+
+    // S-CORE-09, S-TIMEOUT-06
+    #[test]
+    fn a_timeout_is_a_504_that_says_nothing_of_when_to_come_back() {
+        for (reason, title, _) in LATE {
+            for (wait, _, _) in WAITS {
+                for (chosen, status) in [(None, 504), (Some(StatusCode::SERVICE_UNAVAILABLE), 503)]
+                {
+                    let style = Style { timeouts_as: chosen, ..Style::default() };
+                    let rejected = refusal(reason, wait);
+                    let (head, text) = answer::problem(rejected, None, style);
+                    assert_eq!(head.status(), status, "{reason:?}");
+                    assert!(head.headers().is_empty(), "{reason:?}: {:?}", head.headers());
+                    let body: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+                    let expected = json!({
+                        "type": "urn:portcullis:problems/timeout",
+                        "title": title,
+                        "status": status,
+                        "detail": rejected.summary(),
+                        "policy": "timeout",
+                        "state": "timeout",
+                    });
+                    assert_eq!(body, expected, "{reason:?}");
+                }
+            }
+        }
+    }
+
+    // S-CORE-09, S-TIMEOUT-06
+    #[test]
+    fn a_timeout_is_a_deadline_exceeded_without_a_push_back() {
+        for (reason, _, word) in LATE {
+            for (wait, _, _) in WAITS {
+                let rejected = refusal(reason, wait);
+                let head = answer::trailers_only(rejected, Dialect::PLAIN_GRPC, false);
+                assert_eq!(head.status(), 200, "{reason:?}");
+                assert_eq!(head.headers()["grpc-status"], "4", "{reason:?}");
+                assert!(!head.headers().contains_key("grpc-retry-pushback-ms"), "{reason:?}");
+                let details = head.headers()["grpc-status-details-bin"].as_bytes();
+                let details = base64::decode(details).expect("base64");
+                assert_eq!(Hints::read(&details), Hints::default(), "{reason:?}");
+                let says = |text: &[u8]| details.windows(text.len()).any(|part| part == text);
+                assert!(says(word.as_bytes()), "{reason:?} {word}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_timeouts_have_a_status_of_choice() {
+        let style = Style { timeouts_as: Some(StatusCode::REQUEST_TIMEOUT), ..Style::default() };
+        for (reason, status) in
+            [(Reason::Open, 503), (Reason::RateLimited, 429), (Reason::TimedOut, 408)]
+        {
+            let (head, _) = answer::problem(refusal(reason, None), None, style);
+            assert_eq!(head.status(), status, "{reason:?}");
         }
     }
 }

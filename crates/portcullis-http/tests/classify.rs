@@ -53,6 +53,19 @@ fn server_errors_count_and_client_errors_do_not_blame_the_callee() {
     assert_eq!(all(&response(404, &[])), [invalid; 3]);
 }
 
+// S-CORE-08, S-TIMEOUT-06: a timeout further in was a call, and the callee did not answer.
+#[test]
+fn an_answer_that_carries_a_timeout_is_a_failure_and_no_refusal() {
+    let timeout = Rejected::new(Name::new("payments"), Reason::TimedOut);
+    let answer = keep_refusal(timeout, response(200, &[TYPE, ("grpc-status", "0")]));
+    assert_eq!(all(&answer), [Outcome::Failure(FailureKind::Timeout); 3]);
+    assert_eq!(refuses(&answer), [false; 4]);
+    let late = Rejected::new(Name::new("payments"), Reason::DeadlinePassed);
+    let answer = keep_refusal(late, response(504, &[]));
+    assert_eq!(all(&answer), [Outcome::Ignored; 3]);
+    assert_eq!(refuses(&answer), [true; 4]);
+}
+
 // S-CORE-09: a refusal of an inner layer is no evidence.
 #[test]
 fn an_answer_that_carries_a_refusal_is_ignored() {

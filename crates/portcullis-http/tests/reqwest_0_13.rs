@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use breaker_core::{Classify, FailureKind, Name, Outcome, Reason, Refuse, Rejected};
+use breaker_core::{Classify, Expire, FailureKind, Name, Outcome, Reason, Refuse, Rejected};
 use portcullis_http::{
     Auto, BoxError, ErrorChain, Grpc, GrpcStatus, Http, HttpOrGrpc, ProblemJson,
 };
@@ -127,4 +127,28 @@ fn pinned_styles_answer_whatever_the_error_type() {
 fn a_client_with_boxed_errors_gets_the_refusal_as_an_error() {
     let refused: Result<Response, BoxError> = Auto::new().refuse(&request("a/b"), REJECTED);
     assert_eq!(Rejected::find(&*refused.expect_err("an error")), Some(&REJECTED));
+}
+
+// S-TIMEOUT-06
+#[test]
+fn a_client_whose_call_took_too_long_gets_a_response_with_its_url() {
+    const LATE: Rejected = Rejected::new(Name::new("payments"), Reason::TimedOut);
+
+    fn expired<X>(expire: &X, content_type: &str) -> (u16, bool)
+    where
+        X: Expire<Request, Response, Error>,
+    {
+        let note = expire.note(&request(content_type));
+        let response = expire.expire(note, LATE).expect("a response");
+        assert_eq!(response.url().as_str(), "https://shop.example/pay?card=1");
+        assert_eq!(response.extensions().get(), Some(&LATE));
+        let timeout = Outcome::Failure(FailureKind::Timeout);
+        assert_eq!(all(Ok(&response)), [timeout; 4]);
+        (response.status().as_u16(), response.headers().contains_key("grpc-status"))
+    }
+
+    assert_eq!(expired(&Auto::new(), "text/plain"), (504, false));
+    assert_eq!(expired(&Auto::new(), "application/grpc"), (200, true));
+    assert_eq!(expired(&ProblemJson::new(), "application/grpc"), (504, false));
+    assert_eq!(expired(&GrpcStatus::new(), "text/plain"), (200, true));
 }

@@ -40,14 +40,14 @@ impl Histogram {
     pub(crate) fn new(window: u32, half_life: Duration, at_least: u32) -> Self {
         let half = (window.min(Self::MAX_WINDOW) / 2).max(1);
         let at_least = at_least.clamp(1, half);
-        let (newer, older) = (Half::new(), Half::new());
+        let (newer, older) = (Half::new(Box::default()), Half::new(Box::default()));
         Self { half, half_life, at_least, began: None, newer, older }
     }
 
     /// Takes in a call that was answered after so long.
     pub(crate) fn record(&mut self, now: Tick, latency: Duration) {
-        self.make_room(now);
-        self.newer.add(latency);
+        self.record_rank(now, latency);
+        self.record_sum(latency);
     }
 
     /// Takes in a call that was given up before its answer came: it is taken to be slower than all
@@ -55,6 +55,23 @@ impl Histogram {
     pub(crate) fn record_censored(&mut self, now: Tick) {
         self.make_room(now);
         self.newer.censored += 1;
+    }
+
+    /// Takes in a call that was given up because it took too long.
+    pub(crate) fn record_timed_out(&mut self, now: Tick) {
+        self.record_censored(now);
+        self.newer.timed_out += 1;
+    }
+
+    /// Takes in an answer that has a rank, but no part in mean and deviation.
+    pub(crate) fn record_rank(&mut self, now: Tick, latency: Duration) {
+        self.make_room(now);
+        self.newer.rank(nanos(latency));
+    }
+
+    /// Gives an answer that has a rank already its part in mean and deviation.
+    pub(crate) fn record_sum(&mut self, latency: Duration) {
+        self.newer.sum(nanos(latency));
     }
 
     fn make_room(&mut self, now: Tick) {
@@ -84,6 +101,11 @@ impl Histogram {
     /// How many of them were given up.
     pub(crate) const fn censored(&self) -> u32 {
         self.newer.censored + self.older.censored
+    }
+
+    /// How many of them took too long.
+    pub(crate) const fn timed_out(&self) -> u32 {
+        self.newer.timed_out + self.older.timed_out
     }
 
     /// How many of them were answered.
@@ -135,6 +157,10 @@ impl Histogram {
         None
     }
 
+    const fn summed(&self) -> u32 {
+        self.newer.summed + self.older.summed
+    }
+
     fn min(&self) -> u64 {
         self.newer.min.min(self.older.min)
     }
@@ -151,13 +177,13 @@ impl Histogram {
     /// The exact mean of the latencies; zero where there is none.
     pub(crate) fn mean(&self) -> Duration {
         let sum = self.newer.sum + self.older.sum;
-        Duration::from_nanos((sum / u128::from(self.finished().max(1))) as u64)
+        Duration::from_nanos((sum / u128::from(self.summed().max(1))) as u64)
     }
 
     /// The exact standard deviation of the latencies, taken as all there are; zero where there is
     /// none.
     pub(crate) fn std(&self) -> Duration {
-        let calls = u128::from(self.finished().max(1));
+        let calls = u128::from(self.summed().max(1));
         let sum = self.newer.sum + self.older.sum;
         let squares = self.newer.squares + self.older.squares;
         // At most 10^5 * 10^5 * 2^84: it fits, and it is never below zero (Cauchy and Schwarz).
@@ -169,11 +195,15 @@ impl Histogram {
 /// One of the two halves.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Half {
+    /// None before the first call.
     buckets: Box<[u16]>,
     /// The sums of the buckets of each octave, so that a quantile looks at few of them.
     octaves: [u32; OCTAVES],
     finished: u32,
     censored: u32,
+    timed_out: u32,
+    /// How many have a part in the sums.
+    summed: u32,
     sum: u128,
     squares: u128,
     min: u64,
@@ -181,29 +211,41 @@ struct Half {
 }
 
 impl Half {
-    fn new() -> Self {
-        Self::with(vec![0; BUCKETS].into_boxed_slice())
-    }
-
-    const fn with(buckets: Box<[u16]>) -> Self {
-        let (sum, squares, octaves) = (0, 0, [0; OCTAVES]);
-        Self { buckets, octaves, finished: 0, censored: 0, sum, squares, min: LONGEST, max: 0 }
+    const fn new(buckets: Box<[u16]>) -> Self {
+        Self {
+            buckets,
+            octaves: [0; OCTAVES],
+            finished: 0,
+            censored: 0,
+            timed_out: 0,
+            summed: 0,
+            sum: 0,
+            squares: 0,
+            min: LONGEST,
+            max: 0,
+        }
     }
 
     const fn len(&self) -> u32 {
         self.finished + self.censored
     }
 
-    fn add(&mut self, latency: Duration) {
-        let nanos = u64::try_from(latency.as_nanos()).unwrap_or(LONGEST).min(LONGEST);
+    fn rank(&mut self, nanos: u64) {
+        if self.buckets.is_empty() {
+            self.buckets = vec![0; BUCKETS].into_boxed_slice();
+        }
         let bucket = bucket(nanos);
         self.buckets[bucket] += 1;
         self.octaves[bucket >> FINE] += 1;
         self.finished += 1;
-        self.sum += u128::from(nanos);
-        self.squares += u128::from(nanos) * u128::from(nanos);
         self.min = self.min.min(nanos);
         self.max = self.max.max(nanos);
+    }
+
+    fn sum(&mut self, nanos: u64) {
+        self.summed += 1;
+        self.sum += u128::from(nanos);
+        self.squares += u128::from(nanos) * u128::from(nanos);
     }
 
     fn clear(&mut self) {
@@ -212,12 +254,16 @@ impl Half {
         }
         let mut buckets = std::mem::take(&mut self.buckets);
         buckets.fill(0);
-        *self = Self::with(buckets);
+        *self = Self::new(buckets);
     }
 
     fn in_bucket(&self, bucket: usize) -> u32 {
-        u32::from(self.buckets[bucket])
+        self.buckets.get(bucket).map_or(0, |count| u32::from(*count))
     }
+}
+
+fn nanos(latency: Duration) -> u64 {
+    u64::try_from(latency.as_nanos()).unwrap_or(LONGEST).min(LONGEST)
 }
 
 /// Which bucket holds so many nanoseconds: the octave, and the six bits below its highest one.
