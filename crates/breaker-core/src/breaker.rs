@@ -259,6 +259,15 @@ impl CircuitBreaker {
         })
     }
 
+    /// The state, right for the present time, and its generation.
+    pub(crate) fn state_and_generation(&self) -> (State, u64) {
+        let now = self.slot.now();
+        self.slot.step(|core, done, _, _| {
+            core.machine.advance(&core.config, now, done);
+            (core.machine.state(), core.machine.generation())
+        })
+    }
+
     /// All figures, right for the present time.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {

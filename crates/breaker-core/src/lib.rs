@@ -36,7 +36,7 @@ mod window;
 
 pub use anchor::{Anchor, Anchored};
 pub use breaker::{CircuitBreaker, Permit};
-pub use budget::{Budget, BudgetSnapshot, RetryBudget};
+pub use budget::{Budget, BudgetMark, BudgetSnapshot, RetryBudget};
 pub use call::CallError;
 #[cfg(feature = "tokio")]
 pub use clock::TokioClock;

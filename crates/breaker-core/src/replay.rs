@@ -2,6 +2,7 @@
 
 use crate::deadline::Deadline;
 use crate::priority::Priority;
+use crate::retry_path::RetryPath;
 
 /// Can a request be sent again, and may it?
 ///
@@ -31,7 +32,7 @@ pub trait Replay<Req> {
     /// What there is to know of a request before it is repeated; asked when an attempt has failed.
     fn about(&self, kept: &Self::Kept) -> About {
         let _ = kept;
-        About::new()
+        About::here()
     }
 }
 
@@ -61,6 +62,17 @@ impl About {
             priority: None,
             deadline: None,
             repeated_elsewhere: false,
+        }
+    }
+
+    /// It may be made twice, and what is known is what holds around the call that makes it: its
+    /// priority, its deadline, and who retries it.
+    pub fn here() -> Self {
+        Self {
+            priority: Priority::current(),
+            deadline: Deadline::current(),
+            repeated_elsewhere: RetryPath::current().is_some_and(|path| !path.may_retry()),
+            ..Self::new()
         }
     }
 }

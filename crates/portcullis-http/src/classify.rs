@@ -2,17 +2,22 @@
 
 use std::error::Error;
 
-use breaker_core::{Classify, FailureKind, Outcome, Rejected};
+use breaker_core::{Advice, Classify, FailureKind, Outcome, Rejected};
 use http::{Extensions, HeaderMap, Response, StatusCode};
 
 use crate::error::{self, outcome_of_any, outcome_of_error};
-use crate::{grpc, outcome_of_grpc, outcome_of_status};
+use crate::{advice, grpc, outcome_of_grpc, outcome_of_status};
 
 /// The default: looks at the content type, then judges as [`Grpc`] or as [`Http`] does.
 ///
 /// An answer that carries a [`Rejected`] in its extensions is no evidence, unless the call [was
 /// made](Rejected::was_made) and timed out. One that carries a [`FailureKind`] is a failure of that
 /// kind: so a handler can say what its status cannot.
+///
+/// Of another attempt an answer speaks by `Retry-After`, by the push-back of gRPC and its RetryInfo,
+/// by `RateLimit` (and `X-RateLimit-Reset`) where nothing is left, and by `x-should-retry: false`;
+/// no wait over [`MAX_RETRY_AFTER`](crate::MAX_RETRY_AFTER) is believed. That a call did not get as
+/// far as the callee is known of refusals, and of errors without a connection.
 ///
 /// Of errors it knows `BoxError`, [`Rejected`], [`Failed`](crate::Failed) and `io::Error`, and
 /// judges them as [`outcome_of_error`] does. An error of any other type is a connection failure:
@@ -28,6 +33,10 @@ impl<B, E: 'static> Classify<Response<B>, E> for HttpOrGrpc {
     fn is_refusal(&self, result: Result<&Response<B>, &E>) -> bool {
         result.map_or_else(error::is_refusal, |response| Head::of(response).is_refusal())
     }
+
+    fn advice(&self, result: Result<&Response<B>, &E>) -> Advice {
+        result.map_or_else(advice::of_any, |response| advice::of_head(&Head::of(response)))
+    }
 }
 
 /// Judges by the HTTP status alone, as [`outcome_of_status`] does.
@@ -41,6 +50,10 @@ impl<B, E: 'static> Classify<Response<B>, E> for Http {
 
     fn is_refusal(&self, result: Result<&Response<B>, &E>) -> bool {
         result.map_or_else(error::is_refusal, |response| Head::of(response).is_refusal())
+    }
+
+    fn advice(&self, result: Result<&Response<B>, &E>) -> Advice {
+        result.map_or_else(advice::of_any, |response| advice::of_head(&Head::of(response)))
     }
 }
 
@@ -57,6 +70,10 @@ impl<B, E: 'static> Classify<Response<B>, E> for Grpc {
 
     fn is_refusal(&self, result: Result<&Response<B>, &E>) -> bool {
         result.map_or_else(error::is_refusal, |response| Head::of(response).is_refusal())
+    }
+
+    fn advice(&self, result: Result<&Response<B>, &E>) -> Advice {
+        result.map_or_else(advice::of_any, |response| advice::of_head(&Head::of(response)))
     }
 }
 
@@ -79,6 +96,13 @@ impl<B, E: Error + 'static> Classify<Response<B>, E> for ErrorChain {
         result.map_or_else(
             |error| error::holds_refusal(error),
             |response| Head::of(response).is_refusal(),
+        )
+    }
+
+    fn advice(&self, result: Result<&Response<B>, &E>) -> Advice {
+        result.map_or_else(
+            |error| advice::of_error(error),
+            |response| advice::of_head(&Head::of(response)),
         )
     }
 }

@@ -8,7 +8,7 @@ use breaker_core::{FailureKind, Outcome, Rejected};
 
 use crate::BoxError;
 #[cfg(feature = "reqwest-0-13")]
-use crate::reqwest_0_13 as client;
+pub(crate) use crate::reqwest_0_13 as client;
 
 /// What an error says about the callee, found in the error and its sources.
 ///
@@ -58,7 +58,7 @@ pub(crate) fn holds_refusal(error: &(dyn Error + 'static)) -> bool {
 }
 
 /// The error, if its type is one of those that this crate knows.
-fn known(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
+pub(crate) fn known(error: &dyn Any) -> Option<&(dyn Error + 'static)> {
     if let Some(boxed) = error.downcast_ref::<BoxError>() {
         Some(&**boxed)
     } else if let Some(rejected) = error.downcast_ref::<Rejected>() {
@@ -113,7 +113,9 @@ impl Error for Failed {
     }
 }
 
-fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+pub(crate) fn chain<'e>(
+    error: &'e (dyn Error + 'static),
+) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&link| match link.downcast_ref::<io::Error>() {
         // Its `source` skips the error that it was made from.
         Some(io) => io.get_ref().map(|inner| inner as &(dyn Error + 'static)),
@@ -167,17 +169,21 @@ const fn kind_of_io(kind: io::ErrorKind) -> Option<FailureKind> {
 
 /// Stands in for the module of a client where no client was asked for.
 #[cfg(not(feature = "reqwest-0-13"))]
-mod client {
+pub(crate) mod client {
     use std::any::Any;
     use std::error::Error;
 
     use breaker_core::Outcome;
 
-    pub(super) const fn outcome(_: &(dyn Error + 'static)) -> Option<Outcome> {
+    pub(crate) const fn outcome(_: &(dyn Error + 'static)) -> Option<Outcome> {
         None
     }
 
-    pub(super) const fn error(_: &dyn Any) -> Option<&(dyn Error + 'static)> {
+    pub(crate) const fn is_unsent(_: &(dyn Error + 'static)) -> bool {
+        false
+    }
+
+    pub(crate) const fn error(_: &dyn Any) -> Option<&(dyn Error + 'static)> {
         None
     }
 }

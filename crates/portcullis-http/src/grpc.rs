@@ -7,6 +7,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName};
 
 use crate::details::Hints;
+use crate::retry_after::delta_seconds;
 use crate::{MAX_RETRY_AFTER, base64};
 
 pub(crate) const STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -81,16 +82,13 @@ fn code(text: &[u8]) -> Option<u8> {
 }
 
 fn unavailable(headers: &HeaderMap) -> FailureKind {
-    let pushback = headers.get(PUSHBACK);
     let hints = hints(headers);
-    if pushback.is_none() && !hints.retry_info {
-        return FailureKind::Connection;
-    }
-    // Negative or unreadable means "do not retry": overload, for an unknown time.
-    let wait = pushback
-        .and_then(|value| value.to_str().ok()?.parse::<u32>().ok())
-        .map(|ms| Duration::from_millis(u64::from(ms)))
-        .or(hints.retry_delay);
+    let wait = match push_back(headers) {
+        PushBack::Unsaid if !hints.retry_info => return FailureKind::Connection,
+        PushBack::After(wait) => Some(wait),
+        // Overload, for a time of which the details may know.
+        PushBack::Unsaid | PushBack::Never => hints.retry_delay,
+    };
     FailureKind::Overload { retry_after: wait.map(|wait| wait.min(MAX_RETRY_AFTER)) }
 }
 
@@ -103,7 +101,26 @@ fn resource_exhausted(headers: &HeaderMap) -> FailureKind {
     }
 }
 
-fn hints(headers: &HeaderMap) -> Hints {
+/// What a server says of when to come back, or whether at all.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum PushBack {
+    Unsaid,
+    After(Duration),
+    /// It is negative, cannot be read, or is there twice: gRPC has it mean "do not retry" (A6).
+    Never,
+}
+
+pub(crate) fn push_back(headers: &HeaderMap) -> PushBack {
+    let mut values = headers.get_all(PUSHBACK).into_iter();
+    let Some(value) = values.next() else { return PushBack::Unsaid };
+    // What is longer than its 32 bits is still a long wait.
+    match (delta_seconds(value.as_bytes().trim_ascii()), values.next()) {
+        (Some(millis), None) => PushBack::After(Duration::from_millis(millis)),
+        _ => PushBack::Never,
+    }
+}
+
+pub(crate) fn hints(headers: &HeaderMap) -> Hints {
     let status = headers.get(DETAILS).and_then(|value| base64::decode(value.as_bytes()));
     status.map_or_else(Hints::default, |status| Hints::read(&status))
 }

@@ -3,15 +3,15 @@
 use std::any::Any;
 use std::error::Error;
 
-use breaker_core::{Classify, Expire, Outcome, Refuse, Rejected};
+use breaker_core::{Advice, Classify, Expire, Outcome, Refuse, Rejected};
 use http::header::CONTENT_TYPE;
 use reqwest::{Request, Response, ResponseBuilderExt as _, Url};
 
 use crate::classify::Head;
 use crate::error::{self, outcome_of_any, outcome_of_error};
 use crate::{
-    Auto, Dialect, ErrorChain, Grpc, GrpcStatus, Http, HttpOrGrpc, ProblemJson, answer, grpc,
-    outcome_of_status,
+    Auto, Dialect, ErrorChain, Grpc, GrpcStatus, Http, HttpOrGrpc, ProblemJson, advice, answer,
+    grpc, outcome_of_status,
 };
 
 /// What an error of the client says, where it knows more than its message.
@@ -23,6 +23,11 @@ pub(crate) fn outcome(link: &(dyn Error + 'static)) -> Option<Outcome> {
     }
     // `error_for_status` has dropped the headers.
     Some(outcome_of_status(error.status()?, &http::HeaderMap::new()))
+}
+
+/// Whether the client had no connection to send the request on.
+pub(crate) fn is_unsent(link: &(dyn Error + 'static)) -> bool {
+    link.downcast_ref().is_some_and(reqwest::Error::is_connect)
 }
 
 /// The client's error as an error with sources.
@@ -51,6 +56,10 @@ impl<E: 'static> Classify<Response, E> for HttpOrGrpc {
     fn is_refusal(&self, result: Result<&Response, &E>) -> bool {
         result.map_or_else(error::is_refusal, carries_refusal)
     }
+
+    fn advice(&self, result: Result<&Response, &E>) -> Advice {
+        result.map_or_else(advice::of_any, |response| advice::of_head(&head(response)))
+    }
 }
 
 impl<E: 'static> Classify<Response, E> for Http {
@@ -60,6 +69,10 @@ impl<E: 'static> Classify<Response, E> for Http {
 
     fn is_refusal(&self, result: Result<&Response, &E>) -> bool {
         result.map_or_else(error::is_refusal, carries_refusal)
+    }
+
+    fn advice(&self, result: Result<&Response, &E>) -> Advice {
+        result.map_or_else(advice::of_any, |response| advice::of_head(&head(response)))
     }
 }
 
@@ -71,6 +84,10 @@ impl<E: 'static> Classify<Response, E> for Grpc {
     fn is_refusal(&self, result: Result<&Response, &E>) -> bool {
         result.map_or_else(error::is_refusal, carries_refusal)
     }
+
+    fn advice(&self, result: Result<&Response, &E>) -> Advice {
+        result.map_or_else(advice::of_any, |response| advice::of_head(&head(response)))
+    }
 }
 
 impl<E: Error + 'static> Classify<Response, E> for ErrorChain {
@@ -81,6 +98,13 @@ impl<E: Error + 'static> Classify<Response, E> for ErrorChain {
 
     fn is_refusal(&self, result: Result<&Response, &E>) -> bool {
         result.map_or_else(|error| error::holds_refusal(error), carries_refusal)
+    }
+
+    fn advice(&self, result: Result<&Response, &E>) -> Advice {
+        result.map_or_else(
+            |error| advice::of_error(error),
+            |response| advice::of_head(&head(response)),
+        )
     }
 }
 

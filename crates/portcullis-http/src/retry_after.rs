@@ -40,7 +40,7 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// Digits only; saturates, since a number too long to read is a long wait.
-fn delta_seconds(value: &[u8]) -> Option<u64> {
+pub(crate) fn delta_seconds(value: &[u8]) -> Option<u64> {
     if value.is_empty() {
         return None;
     }

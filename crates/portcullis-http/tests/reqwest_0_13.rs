@@ -152,3 +152,15 @@ fn a_client_whose_call_took_too_long_gets_a_response_with_its_url() {
     assert_eq!(expired(&ProblemJson::new(), "application/grpc"), (504, false));
     assert_eq!(expired(&GrpcStatus::new(), "text/plain"), (200, true));
 }
+
+// S-RETRY-02
+#[test]
+fn answers_of_the_client_advise_as_those_of_http_do() {
+    let answer = response(500, &[("retry-after", "7"), ("x-should-retry", "false")]);
+    let result: Result<_, &Error> = Ok(&answer);
+    let advice = HttpOrGrpc.advice(result);
+    assert_eq!((advice.wait, advice.never), (Some(Duration::from_secs(7)), true));
+    assert_eq!([Http.advice(result), Grpc.advice(result), ErrorChain.advice(result)], [advice; 3]);
+    let error = status_error(503);
+    assert!(!HttpOrGrpc.advice(Err::<&Response, _>(&error)).unsent);
+}

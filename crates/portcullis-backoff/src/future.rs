@@ -1,0 +1,265 @@
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use breaker_core::{Classify, Outcome, Replay, RetryPath, Tick};
+use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep};
+use tower_service::Service;
+
+use crate::elsewhere::Elsewhere;
+use crate::policy::{Decision, Failed, Why};
+use crate::record::Sequence;
+use crate::target::{Course, Target};
+use crate::targets::{Mark, Paid, failure};
+
+pin_project! {
+    /// The answer of a service whose calls are repeated: named, pinned, never boxed.
+    ///
+    /// Dropped while it waits, it gives back what the next attempt was to cost.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResponseFuture<S, C, P, E, Req>
+    where
+        S: Service<Req>,
+        P: Replay<Req>,
+        E: Elsewhere<Req, S::Response, S::Error>,
+    {
+        #[pin]
+        stage: Stage<S::Future, E::Future>,
+        classify: C,
+        mark: Mark,
+        again: Option<Again<S, P, E, P::Kept>>,
+        began: Option<Tick>,
+        // What only calls have that failed once.
+        past: Option<Box<Past<Req>>>,
+    }
+}
+
+pin_project! {
+    #[project = StageProj]
+    enum Stage<F, A> {
+        Attempt {
+            #[pin]
+            inner: F,
+        },
+        Elsewhere {
+            #[pin]
+            inner: A,
+        },
+        Between,
+    }
+}
+
+/// What a further attempt needs.
+struct Again<S, P, E, Kept> {
+    service: S,
+    replay: P,
+    elsewhere: E,
+    kept: Kept,
+}
+
+/// What there is to know of a call that has failed once.
+struct Past<Req> {
+    attempt: u32,
+    course: Course,
+    next: Option<Coming<Req>>,
+}
+
+/// The next attempt.
+struct Coming<Req> {
+    request: Req,
+    sleep: Option<Pin<Box<Sleep>>>,
+    elsewhere: bool,
+    paid: Paid,
+}
+
+impl<S, C, P, E, Req> ResponseFuture<S, C, P, E, Req>
+where
+    S: Service<Req>,
+    P: Replay<Req>,
+    E: Elsewhere<Req, S::Response, S::Error>,
+{
+    #[inline]
+    pub(crate) const fn once(inner: S::Future, classify: C, mark: Mark) -> Self {
+        let stage = Stage::Attempt { inner };
+        Self { stage, classify, mark, again: None, began: None, past: None }
+    }
+
+    #[inline]
+    pub(crate) fn repeatable(
+        inner: S::Future,
+        (service, replay, elsewhere): (S, P, E),
+        kept: P::Kept,
+        (classify, mark): (C, Mark),
+    ) -> Self {
+        let stage = Stage::Attempt { inner };
+        let again = Some(Again { service, replay, elsewhere, kept });
+        Self { stage, classify, mark, again, began: None, past: None }
+    }
+}
+
+impl<S, C, P, E, Req> Future for ResponseFuture<S, C, P, E, Req>
+where
+    S: Service<Req>,
+    C: Classify<S::Response, S::Error>,
+    P: Replay<Req>,
+    E: Elsewhere<Req, S::Response, S::Error>,
+{
+    type Output = Result<S::Response, S::Error>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let mut this = self.as_mut().project();
+            match this.stage.as_mut().project() {
+                StageProj::Attempt { inner } => {
+                    let Poll::Ready(result) = inner.poll(cx) else {
+                        self.stamp();
+                        return Poll::Pending;
+                    };
+                    let outcome = this.classify.classify(result.as_ref());
+                    if outcome == Outcome::Success {
+                        if this.past.is_some() || !this.mark.is_at_rest() {
+                            this.mark.well(this.past.as_deref().map(|past| &past.course));
+                        }
+                        return Poll::Ready(result);
+                    }
+                    if let Some(result) = self.as_mut().failed(result, outcome) {
+                        return Poll::Ready(result);
+                    }
+                }
+                StageProj::Elsewhere { inner } => return inner.poll(cx),
+                StageProj::Between => {
+                    if let Err(error) = ready!(self.as_mut().poll_next(cx)) {
+                        return Poll::Ready(Err(error));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<S, C, P, E, Req> ResponseFuture<S, C, P, E, Req>
+where
+    S: Service<Req>,
+    C: Classify<S::Response, S::Error>,
+    P: Replay<Req>,
+    E: Elsewhere<Req, S::Response, S::Error>,
+{
+    /// Keeps when the call began, where that matters: as long as it is ready at once, it does not.
+    fn stamp(self: Pin<&mut Self>) {
+        let this = self.project();
+        if this.mark.timed && this.began.is_none() {
+            *this.began = this.mark.target.get().map(|target| target.hub().now());
+        }
+    }
+
+    /// Decides what is done about an attempt that did not go well; the result, if that is all.
+    #[cold]
+    fn failed(
+        mut self: Pin<&mut Self>,
+        result: Result<S::Response, S::Error>,
+        outcome: Outcome,
+    ) -> Option<Result<S::Response, S::Error>> {
+        let mut this = self.as_mut().project();
+        let refused = this.classify.is_refusal(result.as_ref());
+        let Some(kind) = failure(outcome, refused) else { return Some(result) };
+        if !refused {
+            this.mark.ended(outcome);
+        }
+        let Some(target) = this.mark.target.get() else { return Some(result) };
+        let now = || target.hub().now();
+        let began = *this.began.get_or_insert_with(now);
+        let past = this.past.get_or_insert_with(Past::first);
+        let failed = Failed {
+            attempt: past.attempt,
+            kind,
+            advice: this.classify.advice(result.as_ref()),
+            refused,
+            about: this.again.as_ref().map(|again| again.replay.about(&again.kept)),
+            began,
+            has_alternative: E::EXISTS,
+            unknown_too: false,
+        };
+        let (delay, elsewhere) = match Target::failed(&target, &mut past.course, &failed) {
+            Decision::Retry(delay) | Decision::BackOff(delay) => (delay, false),
+            Decision::Redirect(delay) => (delay, true),
+            Decision::FailFast(why) => {
+                if past.attempt > 1 || why == Why::Budget {
+                    RetryPath::spend();
+                }
+                return Some(result);
+            }
+        };
+        let paid = this.mark.paid(kind);
+        // First the attempt goes, and with it the rest of a body that it had not sent.
+        this.stage.set(Stage::Between);
+        let next = this
+            .again
+            .as_ref()
+            .and_then(|again| again.replay.again(&again.kept, past.attempt.saturating_add(1)));
+        let Some(request) = next else { return Some(result) };
+        // The response goes before the wait: its body may hold a connection, or a slot.
+        drop(result);
+        past.attempt = past.attempt.saturating_add(1);
+        past.next = Some(Coming { request, sleep: timer(delay), elsewhere, paid });
+        None
+    }
+
+    /// Waits, and makes the next attempt when its service is ready.
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        let mut this = self.as_mut().project();
+        let (Some(past), Some(again)) = (this.past.as_mut(), this.again.as_mut()) else {
+            panic!("a `ResponseFuture` was polled after it had ended");
+        };
+        let Some(coming) = past.next.as_mut() else {
+            panic!("a `ResponseFuture` was polled after it had ended");
+        };
+        if let Some(sleep) = &mut coming.sleep {
+            ready!(sleep.as_mut().poll(cx));
+            coming.sleep = None;
+        }
+        let ready = if coming.elsewhere {
+            again.elsewhere.poll_ready(cx)
+        } else {
+            again.service.poll_ready(cx)
+        };
+        ready!(ready)?;
+        let Some(Coming { request, elsewhere, paid, .. }) = past.next.take() else {
+            panic!("it was there a moment ago");
+        };
+        paid.made();
+        let stage = if elsewhere {
+            Stage::Elsewhere { inner: again.elsewhere.call(request) }
+        } else {
+            Stage::Attempt { inner: again.service.call(request) }
+        };
+        this.stage.set(stage);
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn timer(delay: Duration) -> Option<Pin<Box<Sleep>>> {
+    // Boxed, so that calls which go well, and that is nearly all, do not carry room for it.
+    (!delay.is_zero()).then(|| Box::pin(sleep(delay)))
+}
+
+impl<Req> Past<Req> {
+    fn first() -> Box<Self> {
+        let course = Course { sequence: Sequence::default(), next: None };
+        Box::new(Self { attempt: 1, course, next: None })
+    }
+}
+
+impl<S, C, P, E, Req> fmt::Debug for ResponseFuture<S, C, P, E, Req>
+where
+    S: Service<Req>,
+    P: Replay<Req>,
+    E: Elsewhere<Req, S::Response, S::Error>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let attempt = self.past.as_ref().map_or(1, |past| past.attempt);
+        f.debug_struct("ResponseFuture").field("attempt", &attempt).finish_non_exhaustive()
+    }
+}

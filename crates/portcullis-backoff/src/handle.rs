@@ -1,0 +1,202 @@
+//! Retries without Tower: [`Backoff`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use breaker_core::{
+    About, CircuitBreaker, Classify, Clock, ConfigErrors, ErrorsAreFailures, MonotonicClock,
+    Observe, Outcome, ResourceProbe, RetryBudget, RetryPath,
+};
+use tokio::time::sleep;
+
+use crate::config::BackoffConfig;
+use crate::hub::Hub;
+use crate::policy::{Decision, Failed, Why};
+use crate::record::Sequence;
+use crate::snapshot::Snapshot;
+use crate::target::{Course, Target};
+use crate::targets::{ForAll, Mark, Registry, failure};
+
+/// The retries of one callee, shared by its clones: for SDKs, pools and everything that is no
+/// `Service`, and for admin routes.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// use portcullis_backoff::{Backoff, BackoffConfig};
+///
+/// let backoff = Backoff::new(BackoffConfig::new().named("mail"));
+/// let sent = backoff.run(|attempt| async move {
+///     if attempt < 2 { Err("connection reset") } else { Ok("sent") }
+/// });
+/// assert_eq!(sent.await, Ok("sent"));
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Backoff {
+    all: ForAll,
+    whole: Arc<dyn Registry>,
+}
+
+impl Backoff {
+    /// Retries on the machine's monotonic clock.
+    ///
+    /// # Panics
+    /// When the values of `config` do not fit together: see [`BackoffConfig::check`].
+    #[must_use]
+    pub fn new(config: BackoffConfig) -> Self {
+        Self::with_clock(config, MonotonicClock::new())
+    }
+
+    /// Retries on this clock. Waits are tokio's always.
+    ///
+    /// # Panics
+    /// When the values of `config` do not fit together: see [`BackoffConfig::check`].
+    #[must_use]
+    pub fn with_clock(config: BackoffConfig, clock: impl Clock + 'static) -> Self {
+        if let Err(errors) = config.check() {
+            panic!("{errors}");
+        }
+        let all = ForAll::open(&Hub::new(config, Arc::new(clock)));
+        Self { whole: Arc::new(all.clone()), all }
+    }
+
+    pub(crate) fn of(whole: Arc<dyn Registry>) -> Self {
+        Self { all: ForAll::new(whole.single().clone(), false), whole }
+    }
+
+    pub(crate) const fn all(&self) -> &ForAll {
+        &self.all
+    }
+
+    /// Makes a call, and again where it fails with an error: each attempt is a future that `attempt`
+    /// makes, given its number from 1 on. Every error is a failure that may be repeated.
+    ///
+    /// # Errors
+    /// The error of the last attempt.
+    pub async fn run<T, E, F>(&self, attempt: impl FnMut(u32) -> F) -> Result<T, E>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        self.run_with(ErrorsAreFailures, attempt).await
+    }
+
+    /// The same, where `classify` says what a result is: errors that it calls
+    /// [unknown](breaker_core::FailureKind::Unknown) are repeated, too.
+    ///
+    /// # Errors
+    /// The error of the last attempt.
+    pub async fn run_with<T, E, F>(
+        &self,
+        classify: impl Classify<T, E>,
+        mut attempt: impl FnMut(u32) -> F,
+    ) -> Result<T, E>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        let target = &self.all.target;
+        let mark = Mark::of(target);
+        mark.begins();
+        let began = target.hub().now();
+        let mut course = Course { sequence: Sequence::default(), next: None };
+        let mut number = 1;
+        loop {
+            let result = attempt(number).await;
+            let outcome = classify.classify(result.as_ref());
+            let refused = outcome != Outcome::Success && classify.is_refusal(result.as_ref());
+            if outcome == Outcome::Success {
+                if number > 1 || !mark.is_at_rest() {
+                    mark.well((number > 1).then_some(&course));
+                }
+                return result;
+            }
+            let Some(kind) = failure(outcome, refused) else { return result };
+            if !refused {
+                mark.ended(outcome);
+            }
+            let failed = Failed {
+                attempt: number,
+                kind,
+                advice: classify.advice(result.as_ref()),
+                refused,
+                about: Some(About::here()),
+                began,
+                has_alternative: false,
+                unknown_too: true,
+            };
+            let delay = match Target::failed(target, &mut course, &failed) {
+                Decision::Retry(delay) | Decision::BackOff(delay) => delay,
+                Decision::FailFast(why) => {
+                    if number > 1 || why == Why::Budget {
+                        RetryPath::spend();
+                    }
+                    return result;
+                }
+                Decision::Redirect(_) => return result,
+            };
+            drop(result);
+            let paid = mark.paid(kind);
+            if !delay.is_zero() {
+                sleep(delay).await;
+            }
+            paid.made();
+            number = number.saturating_add(1);
+        }
+    }
+
+    /// Puts another configuration in force, as a whole. Budgets stay as they are: they are made with
+    /// their targets.
+    ///
+    /// # Errors
+    /// What [`BackoffConfig::check`] finds; then nothing is changed.
+    pub fn reconfigure(&self, config: BackoffConfig) -> Result<(), ConfigErrors> {
+        config.check()?;
+        self.whole.hub().reconfigure(config);
+        Ok(())
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> BackoffConfig {
+        *self.whole.hub().config()
+    }
+
+    /// The budget; of keyed targets, that of calls without a key.
+    #[must_use]
+    pub fn budget(&self) -> RetryBudget {
+        self.whole.single().budget.clone()
+    }
+
+    /// Watches a circuit further in: see [`RetryBudget::watch`].
+    pub fn watch(&self, circuit: &CircuitBreaker) {
+        self.whole.single().budget.watch(circuit);
+    }
+
+    /// Has `observer` told what happens from now on.
+    pub fn observe(&self, observer: impl Observe + 'static) {
+        self.whole.hub().observe(Arc::new(observer));
+    }
+
+    /// Who knows how busy the machine is, for delays that follow it.
+    pub fn probe(&self, probe: impl ResourceProbe + 'static) {
+        self.whole.hub().probe(probe);
+    }
+
+    /// All figures, at this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let name = self.whole.hub().config().name;
+        self.whole.counts().shown(name, self.budget().snapshot())
+    }
+
+    /// What has happened, in a sentence or two.
+    #[must_use]
+    pub fn explain(&self) -> String {
+        self.snapshot().explain()
+    }
+}
+
+impl fmt::Debug for Backoff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backoff").field("hub", self.whole.hub()).finish()
+    }
+}

@@ -1,0 +1,182 @@
+//! One target of calls, shared by all that make them: [`Target`].
+
+use std::any::Any;
+use std::fmt;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+
+use breaker_core::{
+    Anchored, Chance, Event, EventKind, FailureKind, Interest, Name, RetryBudget, Tick,
+};
+
+use crate::config::BackoffConfig;
+use crate::hub::Hub;
+use crate::policy::{Circumstances, Decision, Failed, Memory, Plan, Why, credit};
+use crate::record::{Next, Sequence};
+use crate::snapshot::Counts;
+use crate::sync::{Mutex, lock};
+
+/// One target of calls: a callee, or one of its hosts.
+pub(crate) struct Target {
+    hub: Arc<Hub>,
+    /// The name of its key, where there are several.
+    label: Option<Name>,
+    pub(crate) budget: RetryBudget,
+    state: Mutex<State>,
+}
+
+struct State {
+    memory: Memory,
+    counts: Counts,
+    chance: Chance,
+}
+
+/// A failed call on its way to the next attempt.
+#[derive(Debug)]
+pub(crate) struct Course {
+    pub(crate) sequence: Sequence,
+    /// What the attempt that runs, or is waited for, was preceded by.
+    pub(crate) next: Option<Next>,
+}
+
+impl Target {
+    pub(crate) fn open(
+        hub: &Arc<Hub>,
+        label: Option<Name>,
+        budget: RetryBudget,
+        seed: u64,
+    ) -> Anchored<Self> {
+        let state = State {
+            memory: Memory::default(),
+            counts: Counts::default(),
+            chance: Chance::seeded(seed),
+        };
+        let target = Self { hub: hub.clone(), label, budget, state: Mutex::new(state) };
+        let target = Anchored::new(target);
+        target.rest(true);
+        target
+    }
+
+    /// Another one of the same hub, with this budget.
+    pub(crate) fn with_budget(&self, budget: &RetryBudget) -> Anchored<Self> {
+        let seed = lock(&self.state).chance.draw();
+        Self::open(&self.hub, self.label, budget.clone(), seed)
+    }
+
+    /// Does something with the state, and finds out whether it is at rest then.
+    fn with<T>(this: &Anchored<Self>, now: Tick, work: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = lock(&this.state);
+        let done = work(&mut state);
+        this.rest(state.memory.is_at_rest(now));
+        done
+    }
+
+    /// Takes in that an attempt went well, or said nothing.
+    pub(crate) fn ended_well(this: &Anchored<Self>, course: Option<&Course>) {
+        let now = this.hub.now();
+        let usage = this.hub.usage(now);
+        let config = this.hub.config();
+        let after = course.and_then(|course| course.next.as_ref().map(credit));
+        Self::with(this, now, |state| {
+            state.memory.record.ended(&config.delays, now, after, true, usage);
+            if after.is_some() {
+                state.counts.succeeded_after_retry += 1;
+            }
+        });
+    }
+
+    /// Decides what is done about an attempt that failed, pays for it, and tells it.
+    pub(crate) fn failed(this: &Anchored<Self>, course: &mut Course, failed: &Failed) -> Decision {
+        let now = this.hub.now();
+        let usage = this.hub.usage(now);
+        let config = this.hub.config();
+        let credit = course.next.take().as_ref().map(credit);
+        let plan = Self::with(this, now, |state| {
+            let State { memory, chance, .. } = state;
+            if !failed.refused {
+                memory.record.ended(&config.delays, now, credit, false, usage);
+                memory.note(&config, now, failed.kind);
+            }
+            let mut with = Circumstances { config: &config, now, usage, chance };
+            memory.decide(&mut course.sequence, failed, &mut with)
+        });
+        let plan = this.paid(plan, failed.kind);
+        Self::with(this, now, |state| {
+            if let Decision::BackOff(delay) = plan.decision {
+                state.memory.hold(now, delay);
+            }
+            state.counts.take_in(&plan.decision, failed);
+        });
+        course.next = plan.next;
+        if let Err(panic) = this.tell(now, failed, &plan) {
+            // The attempt that was paid for is not made.
+            if !matches!(plan.decision, Decision::FailFast(_)) {
+                this.budget.refund(failed.kind);
+            }
+            resume_unwind(panic);
+        }
+        plan.decision
+    }
+
+    /// The same plan, if the budget bears it.
+    fn paid(&self, plan: Plan, kind: FailureKind) -> Plan {
+        if matches!(plan.decision, Decision::FailFast(_)) || self.budget.try_retry(kind) {
+            return plan;
+        }
+        Plan { decision: Decision::FailFast(Why::Budget), next: None }
+    }
+
+    /// Tells everybody what has been decided; the first panic of one of them is to go on.
+    fn tell(&self, now: Tick, failed: &Failed, plan: &Plan) -> Result<(), Box<dyn Any + Send>> {
+        let observers = self.hub.observers();
+        if !observers.interest().includes(Interest::CALLS | Interest::CHANGES) {
+            return Ok(());
+        }
+        let (attempt, kind) = (failed.attempt, failed.kind);
+        let found = plan.next.as_ref().and_then(|next| next.found);
+        let found = found.map(|found| EventKind::PatternFound {
+            period: found.period,
+            interval: found.interval,
+        });
+        let (held, decided) = match plan.decision {
+            Decision::FailFast(why) => {
+                (None, EventKind::NotRetried { attempt, kind, why: why.as_str() })
+            }
+            Decision::BackOff(delay) => {
+                (Some(EventKind::BackedOff { delay }), EventKind::Retried { attempt, kind, delay })
+            }
+            Decision::Retry(delay) | Decision::Redirect(delay) => {
+                (None, EventKind::Retried { attempt, kind, delay })
+            }
+        };
+        let (name, partition) = (self.hub.config().name, self.label.as_ref());
+        // All are told, also after a panic.
+        found.iter().chain(&held).chain([&decided]).fold(Ok(()), |told, kind| {
+            told.and(observers.tell(&Event { circuit: &name, partition, at: now, kind }))
+        })
+    }
+
+    /// Gives back what was paid for an attempt that is not made: its caller has gone.
+    pub(crate) fn refund(&self, kind: FailureKind) {
+        self.budget.refund(kind);
+        lock(&self.state).counts.given_up += 1;
+    }
+
+    pub(crate) fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        lock(&self.state).counts
+    }
+
+    pub(crate) fn is_forgettable(&self, config: &BackoffConfig, now: Tick) -> bool {
+        lock(&self.state).memory.is_forgettable(config, now)
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target").field("label", &self.label).finish_non_exhaustive()
+    }
+}

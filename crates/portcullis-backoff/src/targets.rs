@@ -1,0 +1,245 @@
+//! Which target a call is for: one for all, or one per key.
+
+use std::fmt;
+use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::sync::Arc;
+
+use breaker_core::{Anchor, Anchored, BudgetMark, FailureKind, Key, Outcome, RetryBudget};
+
+use crate::hub::Hub;
+use crate::keyed::Keyed;
+use crate::snapshot::Counts;
+use crate::target::{Course, Target};
+
+/// Where a layer finds the target of a request.
+///
+/// [`ForAll`] is one for all requests, [`PerKey`] one per key.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` finds no target for the request `{Req}`",
+    note = "the key was made for another kind of request: see `.keyed(key)` and `.keyed_fn(f)`"
+)]
+pub trait Targets<Req> {
+    /// The target of this request.
+    fn mark(&self, request: &Req) -> Mark;
+}
+
+/// What a layer does with its targets apart from any request.
+pub(crate) trait Registry: Send + Sync {
+    fn hub(&self) -> &Arc<Hub>;
+
+    /// The target of calls without a key.
+    fn single(&self) -> &Anchored<Target>;
+
+    /// What all of them counted.
+    fn counts(&self) -> Counts;
+}
+
+/// The targets of a layer, which can be given one budget.
+pub trait Budgeted {
+    /// The same targets, and this one budget for all of them.
+    #[must_use]
+    fn with_budget(self, budget: &RetryBudget) -> Self;
+}
+
+/// The mark by which a call finds its target again. It costs nothing to copy.
+#[derive(Clone, Copy)]
+pub struct Mark {
+    pub(crate) target: Anchor<Target>,
+    pub(crate) budget: BudgetMark,
+    /// Whether it matters when the call begins.
+    pub(crate) timed: bool,
+}
+
+impl Mark {
+    pub(crate) fn of(target: &Anchored<Target>) -> Self {
+        let timed = target.hub().is_timed();
+        Self { target: target.anchor(), budget: target.budget.mark(), timed }
+    }
+
+    /// A call begins.
+    #[inline]
+    pub(crate) fn begins(&self) {
+        if !self.budget.is_at_rest() {
+            if let Some(budget) = self.budget.budget() {
+                budget.called();
+            }
+        }
+    }
+
+    /// Whether a call that goes well changes nothing.
+    #[inline]
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.target.is_at_rest() && self.budget.is_at_rest()
+    }
+
+    /// Tells the budget how an attempt ended.
+    pub(crate) fn ended(&self, outcome: Outcome) {
+        self.budget.ended(outcome);
+    }
+
+    /// Tells that an attempt went well, of a call that has failed before or at a target that is not
+    /// at rest.
+    #[cold]
+    pub(crate) fn well(&self, course: Option<&Course>) {
+        self.budget.ended(Outcome::Success);
+        if course.is_some() || !self.target.is_at_rest() {
+            if let Some(target) = self.target.get() {
+                Target::ended_well(&target, course);
+            }
+        }
+    }
+
+    /// An attempt has been paid for that is to be made after a failure of this kind.
+    pub(crate) const fn paid(self, kind: FailureKind) -> Paid {
+        Paid { mark: self, kind, made: false }
+    }
+}
+
+/// What was paid for an attempt: given back where that is not made.
+#[derive(Debug)]
+pub(crate) struct Paid {
+    mark: Mark,
+    kind: FailureKind,
+    made: bool,
+}
+
+impl Paid {
+    /// The attempt is made.
+    pub(crate) fn made(mut self) {
+        self.made = true;
+    }
+}
+
+impl Drop for Paid {
+    fn drop(&mut self) {
+        if self.made {
+            return;
+        }
+        if let Some(target) = self.mark.target.get() {
+            target.refund(self.kind);
+        }
+    }
+}
+
+/// The kind of failure that an attempt ended with; `None` where it says nothing, of the target or of
+/// another attempt. A refusal from further in counts as overload of whatever is there.
+pub(crate) const fn failure(outcome: Outcome, refused: bool) -> Option<FailureKind> {
+    match outcome {
+        _ if refused => Some(FailureKind::Overload { retry_after: None }),
+        Outcome::Failure(kind) => Some(kind),
+        _ => None,
+    }
+}
+
+impl fmt::Debug for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Mark").field(&self.target).finish()
+    }
+}
+
+/// One target for all requests.
+#[derive(Clone)]
+pub struct ForAll {
+    pub(crate) target: Anchored<Target>,
+    mark: Mark,
+    /// Where the budget was given, it is for the keys, too.
+    given: bool,
+}
+
+impl ForAll {
+    pub(crate) fn open(hub: &Arc<Hub>) -> Self {
+        let budget = RetryBudget::with_clock(hub.config().budget, hub.clock());
+        let seed = RandomState::new().hash_one(0);
+        Self::new(Target::open(hub, None, budget, seed), false)
+    }
+
+    pub(crate) fn new(target: Anchored<Target>, given: bool) -> Self {
+        let mark = Mark::of(&target);
+        Self { target, mark, given }
+    }
+
+    /// The budget that was given.
+    pub(crate) fn given(&self) -> Option<RetryBudget> {
+        self.given.then(|| self.target.budget.clone())
+    }
+}
+
+impl<Req> Targets<Req> for ForAll {
+    #[inline]
+    fn mark(&self, _: &Req) -> Mark {
+        Mark { timed: self.target.hub().is_timed(), ..self.mark }
+    }
+}
+
+impl Registry for ForAll {
+    fn hub(&self) -> &Arc<Hub> {
+        self.target.hub()
+    }
+
+    fn single(&self) -> &Anchored<Target> {
+        &self.target
+    }
+
+    fn counts(&self) -> Counts {
+        self.target.counts()
+    }
+}
+
+impl Budgeted for ForAll {
+    fn with_budget(self, budget: &RetryBudget) -> Self {
+        Self::new(self.target.with_budget(budget), true)
+    }
+}
+
+impl fmt::Debug for ForAll {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ForAll").field(self.target.hub()).finish()
+    }
+}
+
+/// One target per key; requests without a key share one.
+#[derive(Clone)]
+pub struct PerKey<F, K> {
+    pub(crate) key: F,
+    pub(crate) keyed: Arc<Keyed<K>>,
+}
+
+impl<Req, F, K> Targets<Req> for PerKey<F, K>
+where
+    F: Key<Req, Key = K>,
+    K: Clone + fmt::Display + Eq + Hash + Send + Sync + 'static,
+{
+    fn mark(&self, request: &Req) -> Mark {
+        self.keyed.mark(self.key.key(request).as_ref())
+    }
+}
+
+impl<K> Registry for Keyed<K>
+where
+    K: Clone + fmt::Display + Eq + Hash + Send + Sync,
+{
+    fn hub(&self) -> &Arc<Hub> {
+        self.hub()
+    }
+
+    fn single(&self) -> &Anchored<Target> {
+        self.unmatched()
+    }
+
+    fn counts(&self) -> Counts {
+        self.counts()
+    }
+}
+
+impl<F, K: Clone + fmt::Display + Eq + Hash> Budgeted for PerKey<F, K> {
+    fn with_budget(self, budget: &RetryBudget) -> Self {
+        let keyed = Arc::new(Keyed::new(self.keyed.hub(), Some(budget.clone())));
+        Self { key: self.key, keyed }
+    }
+}
+
+impl<F, K> fmt::Debug for PerKey<F, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PerKey").finish_non_exhaustive()
+    }
+}
