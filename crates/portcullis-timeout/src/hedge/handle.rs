@@ -27,7 +27,7 @@ use super::snapshot::HedgeSnapshot;
 /// println!("{}", hedge.explain());
 /// ```
 #[derive(Clone)]
-pub struct Hedge(Arc<Anchored<Home>>);
+pub struct Hedge(Anchored<Home>);
 
 /// What the calls of a [`Hedge`] share.
 pub(crate) struct Home {
@@ -68,13 +68,13 @@ impl Hedge {
         }
         let clock: Arc<dyn Clock> = Arc::new(clock);
         let budget = RetryBudget::with_clock(Budget::adaptive(), clock.clone());
-        Self(Arc::new(Anchored::new(Home {
+        Self(Anchored::new(Home {
             clock,
             rule: Mutex::new(Rule::new(&config)),
             purse: Mutex::new(Purse { budget, own: true }),
             observed: AtomicBool::new(false),
             observers: Mutex::new(Observers::default()),
-        })))
+        }))
     }
 
     /// Has second attempts paid from this budget, which others pay from, too.
