@@ -181,7 +181,7 @@ impl RetryBudget {
     /// [adaptive](Budget::adaptive) budget has seen; `false` for the others, which do not look.
     #[must_use]
     pub fn is_congested(&self) -> bool {
-        let now = self.now_if(self.0.rules.dates_hedges());
+        let now = self.now_if(self.0.rules.dates_results());
         lock(&self.0.account).rules.is_congested(now)
     }
 
@@ -237,12 +237,11 @@ impl RetryBudget {
         let mut account = lock(&self.0.account);
         let answer = step(&mut account);
         let at_rest = account.rules.is_at_rest();
-        if planted("rests-late") {
-            drop(account);
+        let account = (!planted("rests-late")).then_some(account);
+        if at_rest || !planted("stirs-unseen") {
             self.0.rest(at_rest);
-            return answer;
         }
-        self.0.rest(at_rest);
+        drop(account);
         answer
     }
 }
