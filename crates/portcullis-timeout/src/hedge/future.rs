@@ -350,7 +350,7 @@ where
         watch.not_sent(Not::Ready);
         return None;
     };
-    // Last, since what was paid is not given back.
+    // Last, so that nobody pays for what is not sent.
     if !watch.pay() {
         return None;
     }

@@ -49,7 +49,7 @@ use super::service::HedgeService;
 /// another attempt would get the same. The other attempt is dropped at once, with all that it holds
 /// inside, and says nothing. Where one fails while the other is out, the other is waited for; where
 /// both fail, the caller gets the failure of the first. A second attempt that is refused further in
-/// was none: its share is given back. A panic drops the other attempt, and goes on.
+/// was none: what it cost is given back. A panic drops the other attempt, and goes on.
 ///
 /// # What is measured
 ///

@@ -2,15 +2,21 @@
 
 use std::time::Duration;
 
-use breaker_core::{Anchored, Deadline, Outcome, Tick};
+use breaker_core::{Anchored, Deadline, FailureKind, Outcome, Tick};
 
 use super::handle::Home;
 use super::rule::{Delay, Not};
+
+/// A refusal that comes later is not one of a second attempt that was never made: a budget may have
+/// forgotten by then what it cost.
+const SOON: Duration = Duration::from_secs(1);
 
 /// Follows a call that waits for its answer, and says what became of it.
 pub(crate) struct Watch {
     home: Anchored<Home>,
     started: Tick,
+    /// When it was sent again.
+    sent: Tick,
     /// Whether it has lasted longer than its delay.
     late: bool,
     /// Whether its first attempt is measured already.
@@ -35,7 +41,7 @@ impl Watch {
             deadline.is_none_or(|at| at.left(started) > delay.saturating_add(*typical))
         };
         let delay = delay.filter(in_time).map(|found| found.delay);
-        (Self { home, started, late: false, measured: false }, delay)
+        (Self { home, started, sent: Tick::MAX, late: false, measured: false }, delay)
     }
 
     /// It has lasted longer than its delay. Whether a second attempt may be prepared.
@@ -64,15 +70,19 @@ impl Watch {
     }
 
     /// The second attempt is on its way.
-    pub(crate) fn sent(&self) {
+    pub(crate) fn sent(&mut self) {
         self.home.rule().counts.hedged += 1;
-        let now = self.home.now();
-        self.home.tell_hedged(now, now.since(self.started));
+        self.sent = self.home.now();
+        self.home.tell_hedged(self.sent, self.sent.since(self.started));
     }
 
     /// The second attempt was refused: there was none.
     pub(crate) fn refused(&self) {
         self.home.rule().refused();
+        if self.home.now().since(self.sent) <= SOON {
+            // Of a kind that costs what a hedge does.
+            self.home.purse().budget.refund(FailureKind::Connection);
+        }
     }
 
     /// The second attempt was answered first.

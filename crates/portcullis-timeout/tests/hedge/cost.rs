@@ -19,7 +19,7 @@ use tower_service::Service;
 
 /// What a future may weigh beyond the two attempts, an answer and the request that is kept: the
 /// timer, the watch, and the mark that leads to the state.
-const FUTURE: usize = 168;
+const FUTURE: usize = 176;
 
 type Page = Response<Full<Bytes>>;
 type Get = Request<Full<Bytes>>;
@@ -60,6 +60,21 @@ fn a_call_that_is_ready_at_once_allocates_nothing_and_reads_no_clock() {
     assert_eq!(info.count_total, 0);
     assert_eq!(clock.reads.load(Ordering::Relaxed), before);
     assert_eq!(layer.handle().snapshot().calls, 0);
+}
+
+#[test]
+fn services_keep_their_types_and_are_what_the_inner_one_is() {
+    fn keeps<S>(_: &S)
+    where
+        S: Service<Get, Response = Page, Error = Infallible> + Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+    {
+    }
+    let service = HedgeLayer::new(HedgeConfig::new()).layer(service_fn(answer));
+    keeps(&service);
+    keeps(&HedgeLayer::new(HedgeConfig::new()).http().layer(service_fn(answer)));
+    keeps(&HedgeLayer::new(HedgeConfig::new()).grpc().layer(service_fn(answer)));
+    keeps(&HedgeLayer::generic(HedgeConfig::new()).layer(service_fn(answer)));
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use breaker_core::{
-    About, Clock, Deadline, Event, EventKind, Observe, Percent, RetryPath, TokioClock,
+    About, Budget, Clock, Deadline, Event, EventKind, FailureKind, Observe, Outcome, Percent,
+    RetryBudget, RetryPath, TokioClock,
 };
 use portcullis_timeout::{HedgeConfig, HedgeLayer, HedgeSnapshot};
 use tower_layer::Layer;
@@ -88,6 +89,82 @@ async fn a_second_attempt_that_is_refused_was_none() {
     script.acts(SLOW);
     assert_eq!(service.call(2).await, Ok(102));
     assert_eq!(hedge.snapshot().hedged, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_that_grants_nothing_lets_nothing_be_sent_again() {
+    let (mut service, script, hedge) = hedged(FIXED, About::new()).await;
+    let budget = RetryBudget::new(Budget::none());
+    hedge.budget(&budget);
+    script.acts([Act::Answer(2_000)]);
+    assert_eq!(service.call(1).await, Ok(1));
+    assert_eq!(hedge.snapshot().refused_by_budget, 1);
+    hedge.budget(&RetryBudget::new(Budget::unlimited()));
+    script.acts(SLOW);
+    assert_eq!(service.call(2).await, Ok(102));
+}
+
+// By results, and not by latencies: all other calls are fast.
+#[tokio::test(start_paused = true)]
+async fn a_congested_callee_gets_no_second_attempt_until_that_is_over() {
+    let (mut service, script, hedge) = hedged(FIXED, About::new()).await;
+    let budget = RetryBudget::with_clock(Budget::adaptive(), TokioClock::new());
+    hedge.budget(&budget);
+    let overload = Outcome::Failure(FailureKind::Overload { retry_after: None });
+    (0..10).for_each(|_| budget.ended(overload));
+    assert!(budget.is_congested());
+    // It is not even asked whether it is ready.
+    script.ready(Ready::Panics);
+    script.acts([Act::Answer(2_000)]);
+    assert_eq!(service.call(1).await, Ok(1));
+    assert_eq!((hedge.snapshot().hedged, hedge.snapshot().refused_by_budget), (0, 1));
+    script.ready(Ready::Fails);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    script.acts([Act::Answer(2_000)]);
+    assert_eq!(service.call(2).await, Ok(2));
+    script.acts(SLOW);
+    assert_eq!(service.call(3).await, Ok(103));
+}
+
+#[tokio::test(start_paused = true)]
+async fn its_own_budget_hears_how_attempts_fail() {
+    let (mut service, script, hedge) = hedged(FIXED, About::new()).await;
+    for number in 0..10 {
+        script.acts([Act::Fail(10, "overload")]);
+        service.call(number).await.expect_err("overload");
+    }
+    script.acts([Act::Answer(2_000)]);
+    assert_eq!(service.call(1).await, Ok(1));
+    assert_eq!(hedge.snapshot().refused_by_budget, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shared_budget_pays_and_hears_only_what_nobody_outside_does() {
+    let (mut service, script, hedge) = hedged(FIXED, About::new()).await;
+    let budget = RetryBudget::with_clock(Budget::adaptive(), TokioClock::new());
+    hedge.budget(&budget);
+    let before = budget.balance();
+    for number in 0..10 {
+        script.acts([Act::Fail(10, "overload")]);
+        service.call(number).await.expect_err("overload");
+        service.call(number).await.expect("an answer");
+    }
+    assert!(budget.balance() == before && !budget.is_congested(), "{budget:?}");
+    script.acts(SLOW);
+    assert_eq!(service.call(1).await, Ok(101));
+    assert_eq!((budget.snapshot().taken, budget.balance()), (1, before - 1.0));
+    script.acts([Act::Answer(2_000), Act::Fail(10, "refused")]);
+    assert_eq!(service.call(1).await, Ok(1));
+    assert_eq!((budget.snapshot().refunded, budget.balance()), (1, before - 1.0));
+    // Failures of second attempts, of which the caller knows nothing.
+    for number in 0..4 {
+        script.acts([Act::Answer(2_000), Act::Fail(10, "overload")]);
+        assert_eq!(service.call(number).await, Ok(number));
+        for _ in 0..9 {
+            service.call(number).await.expect("an answer");
+        }
+    }
+    assert!(budget.is_congested(), "{budget:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -53,6 +53,7 @@ impl<T> Classify<T, Fault> for Judge {
             Ok(_) => Outcome::Success,
             Err(Fault("wrong")) => Outcome::Failure(FailureKind::InvalidRequest),
             Err(Fault("refused")) => Outcome::Ignored,
+            Err(Fault("overload")) => Outcome::Failure(FailureKind::ResourceExhausted),
             Err(_) => Outcome::Failure(FailureKind::Unknown),
         }
     }
