@@ -1,5 +1,6 @@
 //! A second attempt for calls that take long: [`HedgeLayer`].
 
+mod attempt;
 mod config;
 mod future;
 mod handle;

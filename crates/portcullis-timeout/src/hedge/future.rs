@@ -3,18 +3,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use breaker_core::{Anchor, Classify, Deadline, FailureKind, Outcome, Replay, RetryPath};
+use breaker_core::{Anchor, Classify, Deadline, Outcome, Replay, RetryPath};
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 use tower_service::Service;
 
+use super::attempt::{End, Spare, again, lost};
 use super::handle::Home;
 use super::layer::HedgeLayer;
-use super::rule::Not;
 use super::watch::Watch;
-
-/// The number of the second attempt.
-const SECOND: u32 = 2;
 
 pin_project! {
     /// The answer of a service whose slow calls are sent a second time: named, pinned, never boxed.
@@ -79,46 +76,6 @@ pin_project! {
         Nothing {
             watch: Option<Watch>,
         },
-    }
-}
-
-/// What is kept for a second attempt.
-pub(crate) struct Spare<S, K> {
-    pub(crate) service: S,
-    pub(crate) kept: K,
-}
-
-/// How an attempt ended.
-enum End {
-    /// It was not made.
-    Refused,
-    /// Nobody else would answer better.
-    Answered(Outcome),
-    Failed(Outcome),
-}
-
-impl End {
-    fn of<C, Res, Err>(classify: &C, result: &Result<Res, Err>) -> Self
-    where
-        C: Classify<Res, Err>,
-    {
-        if classify.is_refusal(result.as_ref()) {
-            return Self::Refused;
-        }
-        match classify.classify(result.as_ref()) {
-            // An answer to a wrong request is the same a second time.
-            outcome @ (Outcome::Success
-            | Outcome::Ignored
-            | Outcome::Failure(FailureKind::InvalidRequest)) => Self::Answered(outcome),
-            outcome @ Outcome::Failure(_) => Self::Failed(outcome),
-        }
-    }
-
-    const fn outcome(&self) -> Option<Outcome> {
-        match self {
-            Self::Refused => None,
-            Self::Answered(outcome) | Self::Failed(outcome) => Some(*outcome),
-        }
     }
 }
 
@@ -318,45 +275,6 @@ where
             }
         }
     }
-}
-
-/// The second attempt has failed.
-fn lost(watch: &Watch, end: &End) {
-    match end.outcome() {
-        Some(outcome) => watch.unseen(outcome),
-        None => watch.refused(),
-    }
-}
-
-/// The second attempt, if there may be one now.
-fn again<S, R, Req>(
-    watch: &mut Watch,
-    spare: Spare<S, R::Kept>,
-    replay: &R,
-    cx: &mut Context<'_>,
-) -> Option<S::Future>
-where
-    S: Service<Req>,
-    R: Replay<Req>,
-{
-    if !watch.is_late() {
-        return None;
-    }
-    let Spare { mut service, kept } = spare;
-    // Asked one time: a second attempt that had to wait for a place would take it from a first one.
-    let is_ready = matches!(service.poll_ready(cx), Poll::Ready(Ok(())));
-    let request = if is_ready { replay.again(&kept, SECOND) } else { None };
-    let Some(request) = request else {
-        watch.not_sent(Not::Ready);
-        return None;
-    };
-    // Last, so that nobody pays for what is not sent.
-    if !watch.pay() {
-        return None;
-    }
-    let second = service.call(request);
-    watch.sent();
-    Some(second)
 }
 
 impl<S, C, R, Req> fmt::Debug for HedgeFuture<S, C, R, Req>

@@ -4,7 +4,8 @@ use std::task::{Context, Poll};
 use breaker_core::{Classify, Replay};
 use tower_service::Service;
 
-use super::future::{HedgeFuture, Spare};
+use super::attempt::Spare;
+use super::future::HedgeFuture;
 use super::layer::HedgeLayer;
 
 /// A service whose slow calls are sent a second time; made by [`HedgeLayer`].
