@@ -5,6 +5,7 @@ mod hedge {
     mod cost;
     mod ends;
     mod gates;
+    mod http;
     mod scenes;
     mod simulation;
     mod support;

@@ -37,7 +37,7 @@ use super::service::HedgeService;
 ///   percentile itself would be a toss.
 /// - Fewer than the [share](HedgeConfig::max_share) of the calls were. It is earned call by call, up
 ///   to ten second attempts are saved up, and the first is earned before it is sent.
-/// - Not too many calls are slow just now: where 15 % more of them than the percentile says reach
+/// - Not too many calls are slow just now: where 15 in a hundred more than the percentile says reach
 ///   the delay, there are no second attempts until that has been over for 10 s.
 /// - A clone of the service is ready at once: it is asked one time, so that a second attempt takes a
 ///   free slot or none.
@@ -77,7 +77,11 @@ pub struct HedgeLayer<C = HttpOrGrpc, R = Clones> {
 }
 
 impl HedgeLayer {
-    /// Hedges for HTTP and gRPC clients. Requests are sent again whose body is `Clone`.
+    /// Hedges for HTTP and gRPC clients.
+    ///
+    /// Requests are sent again whose body is `Clone` and that say they may be made twice, by their
+    /// method or otherwise: see [`portcullis_http::replay`], which has what other bodies need, too.
+    /// The second attempt tells in its header `x-retry-attempt` that it is one.
     ///
     /// # Panics
     /// When the values of `config` do not fit together: see [`HedgeConfig::check`].
