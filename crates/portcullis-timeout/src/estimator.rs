@@ -215,7 +215,7 @@ impl Estimator {
     fn stands_out(&self, after: Duration) -> bool {
         let mean = self.window.mean().as_secs_f64();
         let std = self.window.std().as_secs_f64().max(mean / 20.0);
-        self.window.finished() >= Self::LEVEL && after.as_secs_f64() > mean + 4.0 * std
+        self.window.finished() >= Self::LEVEL && after.as_secs_f64() > 4.0_f64.mul_add(std, mean)
     }
 
     /// Also when only half of the window is left.
@@ -277,13 +277,16 @@ impl Estimator {
         match self.config.strategy {
             TimeoutStrategy::Percentile => percentile,
             TimeoutStrategy::Adaptive => self.by_deviation(rate),
-            TimeoutStrategy::Hybrid => self.by_deviation(rate) * (1.0 - rate) + percentile * rate,
+            TimeoutStrategy::Hybrid => {
+                self.by_deviation(rate).mul_add(1.0 - rate, percentile * rate)
+            }
             TimeoutStrategy::Fixed => self.timeout.as_secs_f64(),
         }
     }
 
     fn by_deviation(&self, rate: f64) -> f64 {
-        let base = self.window.mean().as_secs_f64() + 2.0 * self.window.std().as_secs_f64();
+        let (mean, std) = (self.window.mean().as_secs_f64(), self.window.std().as_secs_f64());
+        let base = 2.0_f64.mul_add(std, mean);
         if rate < 0.95 {
             base * (2.0 - rate)
         } else if rate > 0.99 {

@@ -13,7 +13,7 @@ use breaker_core::{
 };
 
 use crate::config::TimeoutConfig;
-use crate::estimator::{Adjustment, Estimator};
+use crate::estimator::Adjustment;
 use crate::home::{Company, Home};
 use crate::snapshot::Snapshot;
 use crate::watch::{Polled, Timing, Watch};

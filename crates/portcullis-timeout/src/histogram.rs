@@ -86,13 +86,6 @@ impl Histogram {
         self.began.get_or_insert(now);
     }
 
-    /// Forgets all.
-    pub(crate) fn clear(&mut self) {
-        self.newer.clear();
-        self.older.clear();
-        self.began = None;
-    }
-
     /// How many calls are kept.
     pub(crate) fn len(&self) -> u32 {
         self.newer.len() + self.older.len()
@@ -377,7 +370,5 @@ mod tests {
         assert_eq!(histogram.mean().as_nanos() as u64, LONGEST);
         assert_eq!(histogram.std(), Duration::ZERO);
         assert_eq!(histogram.median().map(|median| median.as_nanos() as u64), Some(LONGEST));
-        histogram.clear();
-        assert_eq!((histogram.len(), histogram.mean()), (0, Duration::ZERO));
     }
 }

@@ -64,8 +64,12 @@ impl AdaptiveTimeoutLayer {
 
     /// A layer for a timeout that exists already, with the answers of [`new`](Self::new).
     pub const fn from_timeout(timeout: AdaptiveTimeout) -> Self {
-        let (timeouts, deadlines) = (ForAll(timeout), FromRequest);
-        Self { timeouts, classify: HttpOrGrpc, expire: Auto::new(), deadlines }
+        Self {
+            timeouts: ForAll(timeout),
+            classify: HttpOrGrpc,
+            expire: Auto::new(),
+            deadlines: FromRequest,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ mod scenes;
 use super::*;
 
 /// In milliseconds.
-fn ms(millis: u64) -> Duration {
+const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 

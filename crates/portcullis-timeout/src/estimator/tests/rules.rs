@@ -47,7 +47,7 @@ fn the_mixture_is_weighted_by_the_success_rate() {
     let mut it = after(FREE.percentile(50.0).factor(3.0), [200; 8]);
     let _ = it.record(Tick::ZERO, Sample::TimedOut(ms(300)), false);
     let _ = it.record(Tick::ZERO, Sample::TimedOut(ms(300)), false);
-    near(it.timeout(), 0.2 * 200.0 * 1.2 + 0.8 * 600.0);
+    near(it.timeout(), [0.2 * 200.0 * 1.2, 0.8 * 600.0].iter().sum());
 }
 
 // S-TIMEOUT-03

@@ -4,13 +4,9 @@ use super::*;
 /// Around 50 ms.
 const MEDIAN: f64 = 0.05;
 /// With bounds that do not matter.
-const WIDE: TimeoutConfig = TimeoutConfig::new().bounds(ms_const(1), ms_const(30_000));
+const WIDE: TimeoutConfig = TimeoutConfig::new().bounds(ms(1), ms(30_000));
 
-const fn ms_const(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
-
-fn wide(config: TimeoutConfig) -> TimeoutConfig {
+const fn wide(config: TimeoutConfig) -> TimeoutConfig {
     config.bounds(ms(1), ms(30_000))
 }
 
