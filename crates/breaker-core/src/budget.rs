@@ -108,6 +108,12 @@ impl RetryBudget {
         }
     }
 
+    /// Whether it wants to be told of calls that [begin](Self::called).
+    #[must_use]
+    pub fn counts_calls(&self) -> bool {
+        self.0.rules.counts_calls()
+    }
+
     /// An attempt ended: the first of a call or any other.
     #[inline]
     pub fn ended(&self, outcome: Outcome) {
