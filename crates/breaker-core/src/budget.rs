@@ -51,8 +51,9 @@ use watched::{Seen, Watched};
 /// Only one layer of a system should retry: three layers with three attempts each make 27 calls of
 /// one.
 ///
-/// While all goes well, the end of a call is one load that is shared by nobody who writes; whatever
-/// else happens takes a lock for a few additions.
+/// While all goes well, the end of a call is one load of a word that nobody writes; whatever else
+/// happens takes a lock for a few additions. Only a budget by [ratio](Budget::ratio) counts each
+/// call.
 #[derive(Clone)]
 pub struct RetryBudget(Anchored<Shared>);
 
