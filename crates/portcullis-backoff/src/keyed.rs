@@ -12,7 +12,7 @@ use crate::hub::Hub;
 use crate::snapshot::Counts;
 use crate::sync::{Mutex, lock};
 use crate::target::Target;
-use crate::targets::Mark;
+use crate::targets::{Mark, counted};
 
 /// The targets of a layer.
 ///
@@ -70,8 +70,16 @@ impl<K: Clone + Display + Eq + Hash> Keyed<K> {
         }
     }
 
-    /// The target of this key, or that of calls without one.
+    /// The target of this key, or that of calls without one, for a call that begins.
     pub(crate) fn mark(&self, key: Option<&K>) -> Mark {
+        let mark = self.find(key);
+        if mark.budget.budget().is_some_and(|budget| budget.counts_calls()) {
+            counted(mark.budget);
+        }
+        mark
+    }
+
+    fn find(&self, key: Option<&K>) -> Mark {
         let Some(key) = key else { return self.unmatched.1 };
         let hash = self.hasher.hash_one(key);
         let shard = &self.shards[hash as usize % SHARDS];

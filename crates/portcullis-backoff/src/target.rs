@@ -53,7 +53,7 @@ impl Target {
         };
         let target = Self { hub: hub.clone(), label, budget, state: Mutex::new(state) };
         let target = Anchored::new(target);
-        target.rest(true);
+        target.rest(hub.config().max_elapsed.is_none());
         target
     }
 
@@ -67,7 +67,9 @@ impl Target {
     fn with<T>(this: &Anchored<Self>, now: Tick, work: impl FnOnce(&mut State) -> T) -> T {
         let mut state = lock(&this.state);
         let done = work(&mut state);
-        this.rest(state.memory.is_at_rest(now));
+        // Where it matters when a call began, it is never at rest.
+        let timed = this.hub.config().max_elapsed.is_some();
+        this.rest(!timed && state.memory.is_at_rest(now));
         done
     }
 

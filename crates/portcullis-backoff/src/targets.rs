@@ -11,7 +11,7 @@ use crate::keyed::Keyed;
 use crate::snapshot::Counts;
 use crate::target::{Course, Target};
 
-/// Where a layer finds the target of a request.
+/// Where a layer finds the target of a request, when its call begins.
 ///
 /// [`ForAll`] is one for all requests, [`PerKey`] one per key.
 #[diagnostic::on_unimplemented(
@@ -46,32 +46,11 @@ pub trait Budgeted {
 pub struct Mark {
     pub(crate) target: Anchor<Target>,
     pub(crate) budget: BudgetMark,
-    /// Whether it matters when the call begins.
-    pub(crate) timed: bool,
-    /// Whether the budget counts calls.
-    counts: bool,
 }
 
 impl Mark {
     pub(crate) fn of(target: &Anchored<Target>) -> Self {
-        let timed = target.hub().is_timed();
-        let (budget, counts) = (target.budget.mark(), target.budget.counts_calls());
-        Self { target: target.anchor(), budget, timed, counts }
-    }
-
-    /// A call begins.
-    #[inline]
-    pub(crate) fn begins(&self) {
-        if self.counts {
-            self.counted();
-        }
-    }
-
-    #[cold]
-    fn counted(&self) {
-        if let Some(budget) = self.budget.budget() {
-            budget.called();
-        }
+        Self { target: target.anchor(), budget: target.budget.mark() }
     }
 
     /// Whether a call that goes well changes nothing.
@@ -100,6 +79,14 @@ impl Mark {
     /// An attempt has been paid for that is to be made after a failure of this kind.
     pub(crate) const fn paid(self, kind: FailureKind) -> Paid {
         Paid { mark: self, kind, made: false }
+    }
+}
+
+/// Tells a budget that counts calls of one that begins.
+#[cold]
+pub(crate) fn counted(budget: BudgetMark) {
+    if let Some(budget) = budget.budget() {
+        budget.called();
     }
 }
 
@@ -152,6 +139,8 @@ pub struct ForAll {
     mark: Mark,
     /// Where the budget was given, it is for the keys, too.
     given: bool,
+    /// The budget counts calls.
+    counts: bool,
 }
 
 impl ForAll {
@@ -162,8 +151,8 @@ impl ForAll {
     }
 
     pub(crate) fn new(target: Anchored<Target>, given: bool) -> Self {
-        let mark = Mark::of(&target);
-        Self { target, mark, given }
+        let (mark, counts) = (Mark::of(&target), target.budget.counts_calls());
+        Self { target, mark, given, counts }
     }
 
     /// The budget that was given.
@@ -175,7 +164,10 @@ impl ForAll {
 impl<Req> Targets<Req> for ForAll {
     #[inline]
     fn mark(&self, _: &Req) -> Mark {
-        Mark { timed: self.target.hub().is_timed(), ..self.mark }
+        if self.counts {
+            counted(self.mark.budget);
+        }
+        self.mark
     }
 }
 
