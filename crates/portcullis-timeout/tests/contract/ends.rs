@@ -138,13 +138,17 @@ impl<S: Service<Request<()>>> CallReady for S {
 #[tokio::test(start_paused = true)]
 async fn a_panic_goes_on_and_says_nothing() {
     let layer = layer();
+    let mut service = layer.layer(Inner::new(Act::After(20, 200)));
+    for _ in 0..10 {
+        call(&mut service).await;
+    }
     for act in [Act::PanicInCall, Act::PanicAfter(50)] {
         let inner = Inner::new(act);
         let running = inner.running();
         let service = layer.layer(inner);
         let ends = tokio::spawn(async move { service.oneshot(request()).await }).await;
         assert!(ends.is_err_and(|error| error.is_panic()), "{act:?}");
-        assert_eq!((layer.handle().snapshot().samples, Arc::strong_count(&running)), (0, 1));
+        assert_eq!((layer.handle().snapshot().samples, Arc::strong_count(&running)), (10, 1));
     }
 }
 
