@@ -222,7 +222,7 @@ where
                 return Some(result);
             }
         };
-        let paid = this.mark.paid(kind);
+        let paid = this.mark.paid(kind, target.hub().now());
         // First the attempt goes, and with it the rest of a body that it had not sent.
         this.stage.set(Stage::Between);
         let next = this

@@ -134,7 +134,7 @@ impl Backoff {
                 Decision::Redirect(_) => return result,
             };
             drop(result);
-            let paid = mark.paid(kind);
+            let paid = mark.paid(kind, target.hub().now());
             if !delay.is_zero() {
                 sleep(delay).await;
             }

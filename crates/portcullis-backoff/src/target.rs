@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::time::Duration;
 
 use breaker_core::{
     Anchored, Chance, Event, EventKind, FailureKind, Interest, Name, RetryBudget, Tick,
@@ -113,7 +114,7 @@ impl Target {
         if let Err(panic) = this.tell(now, failed, &plan) {
             // The attempt that was paid for is not made.
             if !matches!(plan.decision, Decision::FailFast(_)) {
-                this.budget.refund(failed.kind);
+                this.budget.refund(failed.kind, Duration::ZERO);
             }
             resume_unwind(panic);
         }
@@ -159,8 +160,8 @@ impl Target {
     }
 
     /// Gives back what was paid for an attempt that is not made: its caller has gone.
-    pub(crate) fn refund(&self, kind: FailureKind) {
-        self.budget.refund(kind);
+    pub(crate) fn refund(&self, kind: FailureKind, paid: Tick) {
+        self.budget.refund(kind, self.hub.now().since(paid));
         lock(&self.state).counts.given_up += 1;
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::sync::Arc;
 
-use breaker_core::{Anchor, Anchored, BudgetMark, FailureKind, Key, Outcome, RetryBudget};
+use breaker_core::{Anchor, Anchored, BudgetMark, FailureKind, Key, Outcome, RetryBudget, Tick};
 
 use crate::hub::Hub;
 use crate::keyed::Keyed;
@@ -77,8 +77,8 @@ impl Mark {
     }
 
     /// An attempt has been paid for that is to be made after a failure of this kind.
-    pub(crate) const fn paid(self, kind: FailureKind) -> Paid {
-        Paid { mark: self, kind, made: false }
+    pub(crate) const fn paid(self, kind: FailureKind, now: Tick) -> Paid {
+        Paid { mark: self, kind, at: now, made: false }
     }
 }
 
@@ -95,6 +95,7 @@ pub(crate) fn counted(budget: BudgetMark) {
 pub(crate) struct Paid {
     mark: Mark,
     kind: FailureKind,
+    at: Tick,
     made: bool,
 }
 
@@ -111,7 +112,7 @@ impl Drop for Paid {
             return;
         }
         if let Some(target) = self.mark.target.get() {
-            target.refund(self.kind);
+            target.refund(self.kind, self.at);
         }
     }
 }
