@@ -6,7 +6,7 @@ use breaker_core::{
     CircuitBreaker, Clock, Cloned, ErrorsAreFailures, Key, Observe, Outcome, OutcomeFn,
     ResourceProbe, RetryBudget,
 };
-use portcullis_http::replay::{Clones, Marked};
+use portcullis_http::replay::{self, Clones, Marked};
 use portcullis_http::{Grpc, Http, HttpOrGrpc};
 use tower_layer::Layer;
 
@@ -185,7 +185,7 @@ impl<C, P, T, E> BackoffLayer<C, P, T, E> {
         F: Fn(&Req) -> bool,
     {
         let Self { classify, replay, targets, elsewhere } = self;
-        let replay = Marked::new(replay, mark);
+        let replay = replay::idempotent_fn(replay, mark);
         BackoffLayer { classify, replay, targets, elsewhere }
     }
 

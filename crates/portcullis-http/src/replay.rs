@@ -1,7 +1,31 @@
-//! Can this request be sent again? [`Clones`].
+//! Can this request be sent again, and may it? [`clones`], [`bodies`], [`idempotent_fn`].
+//!
+//! What is asked of a request before it is repeated is read from its head:
+//!
+//! - It may be made twice if its method says so (RFC 9110, 9.2.2), or a header `idempotency-key`
+//!   that is not empty, or the extension [`Idempotent`]. The method of a gRPC request says nothing.
+//! - Its priority is the [`Priority`](breaker_core::Priority) in its extensions, else [`Priority::current`](breaker_core::Priority::current); in the same way
+//!   it has its [`Deadline`](breaker_core::Deadline).
+//! - Somebody else repeats it where it says that it is a repetition ([`X_RETRY_ATTEMPT`]), or that
+//!   there are to be none ([`X_SHOULD_RETRY`]), or the [`RetryPath`](breaker_core::RetryPath) says so on which it came.
 
-use breaker_core::Replay;
-use http::{HeaderName, Request};
+mod bodies;
+mod body;
+mod clones;
+mod head;
+mod marked;
+mod memory;
+
+use http::HeaderName;
+
+pub use self::bodies::{Bodies, bodies};
+pub use self::body::ReplayBody;
+pub use self::clones::{Clones, clones};
+pub(crate) use self::head::number_in;
+pub use self::head::{Attempt, Idempotent, Kept};
+#[cfg(feature = "reqwest-0-13")]
+pub(crate) use self::head::{about, number};
+pub use self::marked::{Marked, idempotent_fn};
 
 /// The header by which a request tells the number of its attempt; the first one has none.
 pub const X_RETRY_ATTEMPT: HeaderName = HeaderName::from_static("x-retry-attempt");
@@ -10,45 +34,5 @@ pub const X_RETRY_ATTEMPT: HeaderName = HeaderName::from_static("x-retry-attempt
 /// get it, and in an answer, of those who got that.
 pub const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
-/// Keeps a clone of a request whose body is `Clone`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Clones;
-
-impl<B: Clone> Replay<Request<B>> for Clones {
-    type Kept = Request<B>;
-
-    fn keep(&self, request: &mut Request<B>) -> Option<Request<B>> {
-        Some(request.clone())
-    }
-
-    fn again(&self, kept: &Request<B>, _: u32) -> Option<Request<B>> {
-        Some(kept.clone())
-    }
-}
-
-/// Says of requests that they may be made twice.
-#[derive(Clone, Copy, Debug)]
-pub struct Marked<R, F> {
-    replay: R,
-    mark: F,
-}
-
-impl<R, F> Marked<R, F> {
-    /// Marks what `replay` keeps.
-    pub const fn new(replay: R, mark: F) -> Self {
-        Self { replay, mark }
-    }
-}
-
-impl<Req, R: Replay<Req>, F: Fn(&Req) -> bool> Replay<Req> for Marked<R, F> {
-    type Kept = (R::Kept, bool);
-
-    fn keep(&self, request: &mut Req) -> Option<Self::Kept> {
-        let mark = (self.mark)(request);
-        self.replay.keep(request).map(|kept| (kept, mark))
-    }
-
-    fn again(&self, kept: &Self::Kept, attempt: u32) -> Option<Req> {
-        self.replay.again(&kept.0, attempt)
-    }
-}
+/// The header by which a request that is no repetition of itself may be made twice all the same.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");

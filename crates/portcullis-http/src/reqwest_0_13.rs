@@ -3,12 +3,13 @@
 use std::any::Any;
 use std::error::Error;
 
-use breaker_core::{Advice, Classify, Expire, Outcome, Refuse, Rejected};
+use breaker_core::{About, Advice, Classify, Expire, Outcome, Refuse, Rejected, Replay};
 use http::header::CONTENT_TYPE;
 use reqwest::{Request, Response, ResponseBuilderExt as _, Url};
 
 use crate::classify::Head;
 use crate::error::{self, outcome_of_any, outcome_of_error};
+use crate::replay::{self, Clones};
 use crate::{
     Auto, Dialect, ErrorChain, Grpc, GrpcStatus, Http, HttpOrGrpc, ProblemJson, advice, answer,
     grpc, outcome_of_status,
@@ -199,6 +200,36 @@ impl<E> Expire<Request, Response, E> for GrpcStatus {
     fn expire(&self, Asked { url, kind }: Asked, rejected: Rejected) -> Result<Response, E> {
         Ok(self.respond(&url, kind, rejected))
     }
+}
+
+/// The extensions of the client's request cannot be reached: a repetition has its number in a header
+/// only.
+impl Replay<Request> for Clones {
+    type Kept = Request;
+
+    fn keep(&self, request: &mut Request) -> Option<Request> {
+        request.try_clone()
+    }
+
+    fn again(&self, kept: &Request, attempt: u32) -> Option<Request> {
+        let mut request = kept.try_clone()?;
+        if attempt > 1 {
+            replay::number(request.headers_mut(), attempt);
+        }
+        Some(request)
+    }
+
+    fn about(&self, kept: &Request) -> About {
+        let head = kept.try_clone().and_then(|request| http::Request::try_from(request).ok());
+        head.map_or_else(nothing, |request| replay::about(&request.into_parts().0))
+    }
+}
+
+/// Of a request that cannot be read, the cautious is taken to be true.
+const fn nothing() -> About {
+    let mut about = About::new();
+    about.idempotent = false;
+    about
 }
 
 /// The client's response remembers what was asked; without it, it would show a made-up address.

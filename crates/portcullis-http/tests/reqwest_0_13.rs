@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use breaker_core::{Classify, Expire, FailureKind, Name, Outcome, Reason, Refuse, Rejected};
+use breaker_core::{
+    Classify, Expire, FailureKind, Name, Outcome, Reason, Refuse, Rejected, Replay, Verb,
+};
+use portcullis_http::replay::clones;
 use portcullis_http::{
     Auto, BoxError, ErrorChain, Grpc, GrpcStatus, Http, HttpOrGrpc, ProblemJson,
 };
@@ -163,4 +166,19 @@ fn answers_of_the_client_advise_as_those_of_http_do() {
     assert_eq!([Http.advice(result), Grpc.advice(result), ErrorChain.advice(result)], [advice; 3]);
     let error = status_error(503);
     assert!(!HttpOrGrpc.advice(Err::<&Response, _>(&error)).unsent);
+}
+
+// S-RETRY-05
+#[test]
+fn a_request_of_the_client_is_sent_again_by_the_same_rules() {
+    let mut request = request("text/plain");
+    *request.body_mut() = Some("body".into());
+    let kept = clones().keep(&mut request).expect("it is no stream");
+    let about = Replay::<Request>::about(&clones(), &kept);
+    assert_eq!((about.idempotent, about.verb), (false, Some(Verb::Post)));
+    let again: Request = clones().again(&kept, 2).expect("it is no stream");
+    assert_eq!(again.headers()["x-retry-attempt"], "2");
+    assert_eq!(again.url(), request.url());
+    assert_eq!(again.body().and_then(|body| body.as_bytes()), Some(&b"body"[..]));
+    assert!(Replay::<Request>::about(&clones(), &again).repeated_elsewhere);
 }

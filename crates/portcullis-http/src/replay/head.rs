@@ -1,0 +1,107 @@
+//! What is kept of the head of a request, and what there is to know from it.
+
+use breaker_core::{About, Deadline, Priority, RetryPath, Verb};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Request};
+
+use crate::replay::{IDEMPOTENCY_KEY, X_RETRY_ATTEMPT};
+use crate::retry_after::delta_seconds;
+use crate::{advice, grpc};
+
+/// The number of an attempt, in the extensions of a request that is sent again. A first attempt has
+/// none.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Attempt(u32);
+
+impl Attempt {
+    /// The number; the first repetition is 2.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+}
+
+/// The mark of a request that may be made twice, whatever its method says: put it into the
+/// extensions of the request.
+///
+/// ```
+/// # use http::Request;
+/// # use portcullis_http::replay::Idempotent;
+/// let search = Request::post("/search").extension(Idempotent).body("a long query");
+/// ```
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Idempotent;
+
+/// What is kept of a request while it is on its way.
+#[derive(Debug)]
+pub struct Kept<T> {
+    head: Parts,
+    pub(super) body: T,
+}
+
+impl<T> Kept<T> {
+    /// Keeps a copy of the head.
+    pub(super) fn new<B>(request: &Request<B>, body: T) -> Self {
+        let mut head = Request::new(()).into_parts().0;
+        head.method = request.method().clone();
+        head.uri = request.uri().clone();
+        head.version = request.version();
+        head.headers = request.headers().clone();
+        head.extensions = request.extensions().clone();
+        Self { head, body }
+    }
+
+    /// The request once more, with this body, as the attempt of this number.
+    pub(super) fn again<B>(&self, body: B, attempt: u32) -> Request<B> {
+        let mut head = self.head.clone();
+        if attempt > 1 {
+            number(&mut head.headers, attempt);
+            head.extensions.insert(Attempt(attempt));
+        }
+        Request::from_parts(head, body)
+    }
+
+    pub(super) fn about(&self) -> About {
+        about(&self.head)
+    }
+}
+
+/// Writes the number of a repetition.
+pub(crate) fn number(headers: &mut HeaderMap, attempt: u32) {
+    // It fails where there are thousands of headers already, of which no server takes as many.
+    let _ = headers.try_insert(X_RETRY_ATTEMPT, HeaderValue::from(attempt));
+}
+
+/// The number of the attempt that these headers tell; 1 where they tell none, or one that nobody
+/// makes.
+pub(crate) fn number_in(headers: &HeaderMap) -> u32 {
+    /// Policies make as many at most.
+    const MOST: u64 = 100;
+
+    let mut values = headers.get_all(X_RETRY_ATTEMPT).into_iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return 1 };
+    let number = delta_seconds(value.as_bytes().trim_ascii()).unwrap_or(1);
+    // Less than 2^32 by then.
+    number.clamp(1, MOST) as u32
+}
+
+pub(crate) fn about(head: &Parts) -> About {
+    let is_grpc = grpc::is_grpc(&head.headers);
+    let method = Some(&head.method).filter(|_| !is_grpc);
+    let extension = head.extensions.get::<Idempotent>().is_some();
+    let mut about = About::new();
+    about.idempotent =
+        method.is_some_and(|method| method.is_idempotent()) || has_key(&head.headers) || extension;
+    about.verb = method.and_then(|method| Verb::of(method.as_str()));
+    about.priority = head.extensions.get().copied().or_else(Priority::current);
+    about.deadline = head.extensions.get().copied().or_else(Deadline::current);
+    let path = head.extensions.get().copied();
+    about.repeated_elsewhere = number_in(&head.headers) > 1
+        || advice::forbids(&head.headers)
+        || [path, RetryPath::current()].into_iter().flatten().any(|path| !path.may_retry());
+    about
+}
+
+fn has_key(headers: &HeaderMap) -> bool {
+    headers.get(IDEMPOTENCY_KEY).is_some_and(|key| !key.as_bytes().trim_ascii().is_empty())
+}
