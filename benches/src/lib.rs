@@ -14,6 +14,7 @@ mod limits;
 mod ours;
 pub mod program;
 mod queues;
+mod retries;
 mod rounds;
 mod service;
 mod table;

@@ -13,6 +13,7 @@ use tower_layer::Layer as _;
 use crate::case::{Case, Live, Once, UntilDone, cloned, failing, reused};
 use crate::limits::limits;
 use crate::queues::queues;
+use crate::retries::retries;
 use crate::service::{Later, Nothing};
 
 pub(crate) const OURS: &str = "portcullis";
@@ -36,7 +37,8 @@ type Maker = Rc<dyn Fn(CircuitBreakerConfig) -> Layer>;
 pub fn ours(clock: impl Clock + Clone + 'static) -> Vec<Case> {
     let mut cases = breakers(clock.clone());
     cases.extend(limits(clock.clone()));
-    cases.extend(queues(clock));
+    cases.extend(queues(clock.clone()));
+    cases.extend(retries(clock));
     cases
 }
 

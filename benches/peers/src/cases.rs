@@ -17,6 +17,7 @@ use tower_service::Service;
 
 use crate::bulkheads::bulkheads;
 use crate::limits::limits;
+use crate::retries::retries;
 use crate::tower_resilience::{last_100, layer, within_ten_seconds};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -31,6 +32,7 @@ pub fn peers() -> Vec<Case> {
     cases.extend(circuitbreaker_rs());
     cases.extend(limits());
     cases.extend(bulkheads());
+    cases.extend(retries());
     cases
 }
 

@@ -5,6 +5,7 @@
 mod bulkheads;
 mod cases;
 mod limits;
+mod retries;
 pub mod tower_resilience;
 
 pub use cases::{Functional, peers};

@@ -51,8 +51,9 @@ use watched::{Seen, Watched};
 /// Only one layer of a system should retry: three layers with three attempts each make 27 calls of
 /// one.
 ///
-/// While all goes well, the end of a call is one load that is shared by nobody who writes; whatever
-/// else happens takes a lock for a few additions.
+/// While all goes well, the end of a call is one load of a word that nobody writes; whatever else
+/// happens takes a lock for a few additions. Only a budget by [ratio](Budget::ratio) counts each
+/// call.
 #[derive(Clone)]
 pub struct RetryBudget(Anchored<Shared>);
 
@@ -106,6 +107,12 @@ impl RetryBudget {
             // Whether it is at rest is not changed by calls.
             lock(&self.0.account).rules.called(now);
         }
+    }
+
+    /// Whether it wants to be told of calls that [begin](Self::called).
+    #[must_use]
+    pub fn counts_calls(&self) -> bool {
+        self.0.rules.counts_calls()
     }
 
     /// An attempt ended: the first of a call or any other.
@@ -181,7 +188,7 @@ impl RetryBudget {
     /// [adaptive](Budget::adaptive) budget has seen; `false` for the others, which do not look.
     #[must_use]
     pub fn is_congested(&self) -> bool {
-        let now = self.now_if(self.0.rules.dates_hedges());
+        let now = self.now_if(self.0.rules.dates_results());
         lock(&self.0.account).rules.is_congested(now)
     }
 
@@ -237,12 +244,11 @@ impl RetryBudget {
         let mut account = lock(&self.0.account);
         let answer = step(&mut account);
         let at_rest = account.rules.is_at_rest();
-        if planted("rests-late") {
-            drop(account);
+        let account = (!planted("rests-late")).then_some(account);
+        if at_rest || !planted("stirs-unseen") {
             self.0.rest(at_rest);
-            return answer;
         }
-        self.0.rest(at_rest);
+        drop(account);
         answer
     }
 }

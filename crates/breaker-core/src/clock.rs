@@ -73,8 +73,8 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 
 /// The machine's monotonic clock, the one for production.
 ///
-/// All of them show the same time: [`Tick::ZERO`] is when the first was made or asked in this
-/// process. So a circuit on this clock need not keep it to read it.
+/// All of them show the same time: [`Tick::ZERO`] is an hour before the first was made or asked in
+/// this process. So a circuit on this clock need not keep it to read it.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct MonotonicClock;
@@ -95,8 +95,14 @@ impl Clock for MonotonicClock {
     }
 }
 
-/// When somebody first asked in this process.
+/// An hour before somebody first asked in this process: so that the moments of a runtime of tokio
+/// that stood still before that are moments, too.
 static BEGINNING: OnceLock<Instant> = OnceLock::new();
+
+fn beginning(now: Instant) -> Instant {
+    const BEFORE: Duration = Duration::from_secs(3_600);
+    *BEGINNING.get_or_init(|| now.checked_sub(BEFORE).unwrap_or(now))
+}
 
 /// The present moment; of a proof, where one moves it by hand.
 #[allow(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
@@ -104,7 +110,7 @@ static BEGINNING: OnceLock<Instant> = OnceLock::new();
 fn present() -> Instant {
     #[cfg(test)]
     if let Some(nanos) = crate::proofs::hooks::nanos() {
-        return *BEGINNING.get_or_init(Instant::now) + Duration::from_nanos(nanos);
+        return beginning(Instant::now()) + Duration::from_nanos(nanos);
     }
     Instant::now()
 }
@@ -112,7 +118,7 @@ fn present() -> Instant {
 /// Nanoseconds since somebody first asked in this process.
 fn nanos_of_process() -> u64 {
     let now = present();
-    let passed = now.saturating_duration_since(*BEGINNING.get_or_init(|| now));
+    let passed = now.saturating_duration_since(beginning(now));
     passed.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(passed.subsec_nanos()))
 }
 
@@ -226,8 +232,7 @@ impl Clock for TokioClock {
     #[allow(clippy::disallowed_methods, reason = "this is the clock that everybody else asks")]
     fn now(&self) -> Tick {
         let now = tokio::time::Instant::now().into_std();
-        let beginning = *BEGINNING.get_or_init(|| now);
-        Tick::ZERO.after(now.saturating_duration_since(beginning))
+        Tick::ZERO.after(now.saturating_duration_since(beginning(now)))
     }
 }
 

@@ -12,7 +12,6 @@ use breaker_core::Percent;
 
 pub(crate) use self::draw::Facts;
 pub use self::kind::DelayKind;
-pub(crate) use self::spec::read;
 
 /// How long to wait before the next attempt: which [strategy](DelayKind), how long the first delay
 /// is, how delays grow, where they stop growing, and how they are spread.
@@ -155,7 +154,9 @@ impl Delays {
     }
 
     /// The mean of the exponential, the Fibonacci and the decorrelated delay, in which each weighs
-    /// as much as it is effective with this callee.
+    /// as much as it was effective with this callee where it delayed alone, as it does under
+    /// [`auto`](Self::auto). By itself it is their plain mean: nobody is credited with what others
+    /// have had a part in.
     ///
     /// # Panics
     /// When `initial` is zero or longer than [`MAX`](Self::MAX).

@@ -30,8 +30,7 @@ pin_project! {
         classify: C,
         mark: Mark,
         again: Option<Again<S, P, E, P::Kept>>,
-        began: Option<Tick>,
-        // What only calls have that failed once.
+        // What only calls have that failed once, or whose beginning matters.
         past: Option<Box<Past<Req>>>,
     }
 }
@@ -61,6 +60,7 @@ struct Again<S, P, E, Kept> {
 
 /// What there is to know of a call that has failed once.
 struct Past<Req> {
+    began: Tick,
     attempt: u32,
     course: Course,
     next: Option<Coming<Req>>,
@@ -83,7 +83,7 @@ where
     #[inline]
     pub(crate) const fn once(inner: S::Future, classify: C, mark: Mark) -> Self {
         let stage = Stage::Attempt { inner };
-        Self { stage, classify, mark, again: None, began: None, past: None }
+        Self { stage, classify, mark, again: None, past: None }
     }
 
     #[inline]
@@ -95,7 +95,7 @@ where
     ) -> Self {
         let stage = Stage::Attempt { inner };
         let again = Some(Again { service, replay, elsewhere, kept });
-        Self { stage, classify, mark, again, began: None, past: None }
+        Self { stage, classify, mark, again, past: None }
     }
 }
 
@@ -110,22 +110,46 @@ where
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // Nearly all calls go well at the first attempt, and are gone from here with two loads.
+        let this = self.as_mut().project();
+        let StageProj::Attempt { inner } = this.stage.project() else { return self.goes_on(cx) };
+        let Poll::Ready(result) = inner.poll(cx) else {
+            if this.mark.timed && this.past.is_none() {
+                self.stamp();
+            }
+            return Poll::Pending;
+        };
+        let outcome = this.classify.classify(result.as_ref());
+        if outcome == Outcome::Success && this.past.is_none() && this.mark.is_at_rest() {
+            return Poll::Ready(result);
+        }
+        match self.as_mut().ended(result, outcome) {
+            Some(result) => Poll::Ready(result),
+            None => self.goes_on(cx),
+        }
+    }
+}
+
+impl<S, C, P, E, Req> ResponseFuture<S, C, P, E, Req>
+where
+    S: Service<Req>,
+    C: Classify<S::Response, S::Error>,
+    P: Replay<Req>,
+    E: Elsewhere<Req, S::Response, S::Error>,
+{
+    /// What follows the first attempt.
+    #[cold]
+    fn goes_on(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<S::Response, S::Error>> {
         loop {
             let mut this = self.as_mut().project();
             match this.stage.as_mut().project() {
                 StageProj::Attempt { inner } => {
-                    let Poll::Ready(result) = inner.poll(cx) else {
-                        self.stamp();
-                        return Poll::Pending;
-                    };
+                    let result = ready!(inner.poll(cx));
                     let outcome = this.classify.classify(result.as_ref());
-                    if outcome == Outcome::Success {
-                        if this.past.is_some() || !this.mark.is_at_rest() {
-                            this.mark.well(this.past.as_deref().map(|past| &past.course));
-                        }
-                        return Poll::Ready(result);
-                    }
-                    if let Some(result) = self.as_mut().failed(result, outcome) {
+                    if let Some(result) = self.as_mut().ended(result, outcome) {
                         return Poll::Ready(result);
                     }
                 }
@@ -138,25 +162,32 @@ where
             }
         }
     }
-}
 
-impl<S, C, P, E, Req> ResponseFuture<S, C, P, E, Req>
-where
-    S: Service<Req>,
-    C: Classify<S::Response, S::Error>,
-    P: Replay<Req>,
-    E: Elsewhere<Req, S::Response, S::Error>,
-{
+    /// Tells how an attempt ended, and decides what is done about it; the result, if that is all.
+    #[cold]
+    fn ended(
+        self: Pin<&mut Self>,
+        result: Result<S::Response, S::Error>,
+        outcome: Outcome,
+    ) -> Option<Result<S::Response, S::Error>> {
+        if outcome != Outcome::Success {
+            return self.failed(result, outcome);
+        }
+        let this = self.project();
+        let course = this.past.as_deref().filter(|past| past.attempt > 1).map(|past| &past.course);
+        this.mark.well(course);
+        Some(result)
+    }
+
     /// Keeps when the call began, where that matters: as long as it is ready at once, it does not.
+    #[cold]
     fn stamp(self: Pin<&mut Self>) {
         let this = self.project();
-        if this.mark.timed && this.began.is_none() {
-            *this.began = this.mark.target.get().map(|target| target.hub().now());
-        }
+        let began = this.mark.target.get().map(|target| target.hub().now());
+        *this.past = began.map(Past::since);
     }
 
     /// Decides what is done about an attempt that did not go well; the result, if that is all.
-    #[cold]
     fn failed(
         mut self: Pin<&mut Self>,
         result: Result<S::Response, S::Error>,
@@ -169,16 +200,14 @@ where
             this.mark.ended(outcome);
         }
         let Some(target) = this.mark.target.get() else { return Some(result) };
-        let now = || target.hub().now();
-        let began = *this.began.get_or_insert_with(now);
-        let past = this.past.get_or_insert_with(Past::first);
+        let past = this.past.get_or_insert_with(|| Past::since(target.hub().now()));
         let failed = Failed {
             attempt: past.attempt,
             kind,
             advice: this.classify.advice(result.as_ref()),
             refused,
             about: this.again.as_ref().map(|again| again.replay.about(&again.kept)),
-            began,
+            began: past.began,
             has_alternative: E::EXISTS,
             unknown_too: false,
         };
@@ -246,9 +275,9 @@ fn timer(delay: Duration) -> Option<Pin<Box<Sleep>>> {
 }
 
 impl<Req> Past<Req> {
-    fn first() -> Box<Self> {
+    fn since(began: Tick) -> Box<Self> {
         let course = Course { sequence: Sequence::default(), next: None };
-        Box::new(Self { attempt: 1, course, next: None })
+        Box::new(Self { began, attempt: 1, course, next: None })
     }
 }
 

@@ -210,5 +210,11 @@ mod tests {
         assert_eq!(detector.pattern(Tick::ZERO), None);
         detector.ended(Tick::MAX, true);
         assert_eq!(detector.pattern(Tick::MAX), None);
+        // What came after the step back is no older than what came before it.
+        let mut detector = PatternDetector::new(60 * SECOND);
+        for second in [100, 10, 11, 12] {
+            detector.ended(Tick::from_millis(second * 1_000), true);
+        }
+        assert_eq!(detector.len(Tick::from_millis(101_000)), 4);
     }
 }

@@ -48,21 +48,29 @@ pub struct Mark {
     pub(crate) budget: BudgetMark,
     /// Whether it matters when the call begins.
     pub(crate) timed: bool,
+    /// Whether the budget counts calls.
+    counts: bool,
 }
 
 impl Mark {
     pub(crate) fn of(target: &Anchored<Target>) -> Self {
         let timed = target.hub().is_timed();
-        Self { target: target.anchor(), budget: target.budget.mark(), timed }
+        let (budget, counts) = (target.budget.mark(), target.budget.counts_calls());
+        Self { target: target.anchor(), budget, timed, counts }
     }
 
     /// A call begins.
     #[inline]
     pub(crate) fn begins(&self) {
-        if !self.budget.is_at_rest() {
-            if let Some(budget) = self.budget.budget() {
-                budget.called();
-            }
+        if self.counts {
+            self.counted();
+        }
+    }
+
+    #[cold]
+    fn counted(&self) {
+        if let Some(budget) = self.budget.budget() {
+            budget.called();
         }
     }
 

@@ -1,8 +1,21 @@
-//! How long the caller of a request still waits: [`grpc_timeout`].
+//! How long the caller of a request still waits: [`from_request`], [`grpc_timeout`].
+
+mod request;
+mod words;
 
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, Request};
+
+pub(crate) use self::request::known;
+pub use self::request::{ReadDeadline, RequestDeadline, from_request};
+#[cfg(feature = "reqwest-0-13")]
+pub(crate) use self::request::{earliest, said_in};
+pub(crate) use self::words::{own, write};
+
+/// The header by which a request of HTTP says how long its caller still waits, in whole
+/// milliseconds: `x-timeout-ms`.
+pub const X_TIMEOUT_MS: HeaderName = HeaderName::from_static("x-timeout-ms");
 
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 

@@ -4,8 +4,10 @@
 //!
 //! - It may be made twice if its method says so (RFC 9110, 9.2.2), or a header `idempotency-key`
 //!   that is not empty, or the extension [`Idempotent`]. The method of a gRPC request says nothing.
-//! - Its priority is the [`Priority`](breaker_core::Priority) in its extensions, else [`Priority::current`](breaker_core::Priority::current); in the same way
-//!   it has its [`Deadline`](breaker_core::Deadline).
+//! - Its priority is the [`Priority`](breaker_core::Priority) in its extensions, else
+//!   [`Priority::current`](breaker_core::Priority::current). Its deadline is the
+//!   [`Deadline`](breaker_core::Deadline) in its extensions or
+//!   [`Deadline::current`](breaker_core::Deadline::current), whichever is earlier.
 //! - Somebody else repeats it where it says that it is a repetition ([`X_RETRY_ATTEMPT`]), or that
 //!   there are to be none ([`X_SHOULD_RETRY`]), or the [`RetryPath`](breaker_core::RetryPath) says so on which it came.
 

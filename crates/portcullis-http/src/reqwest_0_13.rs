@@ -3,11 +3,14 @@
 use std::any::Any;
 use std::error::Error;
 
-use breaker_core::{About, Advice, Classify, Expire, Outcome, Refuse, Rejected, Replay};
+use breaker_core::{
+    About, Advice, Classify, Deadline, Expire, Outcome, Refuse, Rejected, Replay, Tick,
+};
 use http::header::CONTENT_TYPE;
 use reqwest::{Request, Response, ResponseBuilderExt as _, Url};
 
 use crate::classify::Head;
+use crate::deadline::{self, ReadDeadline, RequestDeadline};
 use crate::error::{self, outcome_of_any, outcome_of_error};
 use crate::replay::{self, Clones};
 use crate::{
@@ -222,6 +225,18 @@ impl Replay<Request> for Clones {
     fn about(&self, kept: &Request) -> About {
         let head = kept.try_clone().and_then(|request| http::Request::try_from(request).ok());
         head.map_or_else(nothing, |request| replay::about(&request.into_parts().0))
+    }
+}
+
+/// The extensions of the client's request cannot be reached, so its headers count and what stands
+/// around the call.
+impl ReadDeadline<Request> for RequestDeadline {
+    fn deadline(&self, request: &Request, now: impl FnOnce() -> Tick) -> Option<Deadline> {
+        deadline::earliest(Deadline::current(), deadline::said_in(request.headers()), now)
+    }
+
+    fn pass_on(&self, request: &mut Request, deadline: Deadline, now: Tick) {
+        deadline::write(request.headers_mut(), deadline.left(now));
     }
 }
 

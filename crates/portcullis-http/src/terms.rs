@@ -237,7 +237,7 @@ mod tests {
         (Reason::DeadlinePassed, "The deadline of the call has passed", "DEADLINE_PASSED"),
     ];
 
-    // S-CORE-09, S-TIMEOUT-06
+    // S-CORE-09
     #[test]
     fn a_timeout_is_a_504_that_says_nothing_of_when_to_come_back() {
         for (reason, title, _) in LATE {
@@ -264,7 +264,7 @@ mod tests {
         }
     }
 
-    // S-CORE-09, S-TIMEOUT-06
+    // S-CORE-09
     #[test]
     fn a_timeout_is_a_deadline_exceeded_without_a_push_back() {
         for (reason, _, word) in LATE {

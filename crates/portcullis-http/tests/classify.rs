@@ -53,7 +53,7 @@ fn server_errors_count_and_client_errors_do_not_blame_the_callee() {
     assert_eq!(all(&response(404, &[])), [invalid; 3]);
 }
 
-// S-CORE-08, S-TIMEOUT-06: a timeout further in was a call, and the callee did not answer.
+// S-CORE-08: a timeout further in was a call, and the callee did not answer.
 #[test]
 fn an_answer_that_carries_a_timeout_is_a_failure_and_no_refusal() {
     let timeout = Rejected::new(Name::new("payments"), Reason::TimedOut);

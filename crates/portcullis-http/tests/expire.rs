@@ -1,4 +1,4 @@
-//! S-CORE-09, S-TIMEOUT-06: what the caller of a call gets that took too long.
+//! S-CORE-09: what the caller of a call gets that took too long.
 
 use std::convert::Infallible;
 

@@ -4,6 +4,8 @@
 mod feed;
 #[path = "targets/forwarded.rs"]
 mod forwarded;
+#[path = "targets/hints.rs"]
+mod hints;
 #[path = "targets/priority.rs"]
 mod priority;
 
@@ -43,6 +45,36 @@ const LEVELS: [&str; 16] = [
 #[test]
 fn no_bytes_in_a_header_make_a_stranger_important() {
     let lines = feed::feed("priority", &LEVELS, |bytes| priority::run(bytes) as u64);
+    println!("lines of headers: {lines}");
+    assert!(lines > feed::INPUTS, "hardly any lines: {lines}");
+}
+
+/// What headers with attempts and deadlines are made of.
+const HINTS: [&str; 18] = [
+    "\n",
+    "-1",
+    "0",
+    "1",
+    "false",
+    "250m",
+    "99999999H",
+    "99999999999999999999",
+    "application/grpc",
+    ";",
+    "r=0",
+    "t=12",
+    "\"",
+    "\\",
+    " GMT",
+    "Sun, 06 Nov 1994 08:49:37",
+    "\n0",
+    "\n2",
+];
+
+// S-RETRY-02
+#[test]
+fn no_bytes_in_a_header_make_a_caller_wait_for_ever() {
+    let lines = feed::feed("hints", &HINTS, |bytes| hints::run(bytes) as u64);
     println!("lines of headers: {lines}");
     assert!(lines > feed::INPUTS, "hardly any lines: {lines}");
 }

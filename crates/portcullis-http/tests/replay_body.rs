@@ -1,4 +1,4 @@
-//! S-RETRY-05: bodies that are kept while they are being sent.
+//! Bodies that are kept while they are being sent.
 
 use std::collections::VecDeque;
 use std::io;
@@ -134,6 +134,7 @@ fn again(kept: &Kept, attempt: u32) -> Option<Request<Boxed>> {
     bodies().again(kept, attempt)
 }
 
+// S-RETRY-05
 #[test]
 fn each_attempt_sends_the_whole_body() {
     let steps =
@@ -146,6 +147,7 @@ fn each_attempt_sends_the_whole_body() {
     }
 }
 
+// S-RETRY-05
 #[test]
 fn an_attempt_that_is_given_up_leaves_the_rest_to_the_next_one() {
     let steps = vec![data("one "), data("two "), data("three "), data("four")];
@@ -180,6 +182,7 @@ fn there_is_one_attempt_at_a_time() {
     assert_eq!(all(&mut again(&kept, 3).expect("it came back")).0, "one two");
 }
 
+// S-RETRY-05
 #[test]
 fn what_is_longer_than_the_limit_goes_on_and_is_not_sent_again() {
     for (limit, fits) in [(12, false), (13, true), (0, false)] {
@@ -240,6 +243,7 @@ fn the_length_is_known_where_the_original_knows_it() {
     assert_eq!((hint.lower(), hint.upper()), (3, None));
 }
 
+// S-RETRY-05
 #[test]
 fn a_body_that_failed_is_not_sent_again() {
     let (mut first, kept) = keep(vec![data("one"), Step::Break, data("two")], false);

@@ -79,7 +79,7 @@ fn the_method_of_grpc_says_nothing() {
 }
 
 #[test]
-fn what_stands_in_the_extensions_goes_before_what_stands_around() {
+fn priority_and_deadline_stand_in_the_extensions_or_around_the_call() {
     let deadline = |millis| Deadline::at(Tick::from_millis(millis));
     let plain = about(request("GET", &[]));
     assert_eq!((plain.priority, plain.deadline), (None, None));

@@ -132,7 +132,6 @@ fn a_client_with_boxed_errors_gets_the_refusal_as_an_error() {
     assert_eq!(Rejected::find(&*refused.expect_err("an error")), Some(&REJECTED));
 }
 
-// S-TIMEOUT-06
 #[test]
 fn a_client_whose_call_took_too_long_gets_a_response_with_its_url() {
     const LATE: Rejected = Rejected::new(Name::new("payments"), Reason::TimedOut);

@@ -13,10 +13,11 @@ const PROPERTY_CASES: u32 = 100_000;
 const LIMIT_CASES: u32 = 5_000;
 
 /// Each with the package in whose `tests` it is, and its corpus.
-const FUZZ_TARGETS: [(&str, &str); 6] = [
+const FUZZ_TARGETS: [(&str, &str); 7] = [
     ("config", "breaker-core"),
     ("events", "breaker-core"),
     ("forwarded", "portcullis-http"),
+    ("hints", "portcullis-http"),
     ("priority", "portcullis-http"),
     ("quota", "portcullis-ratelimit"),
     ("rate_limit", "portcullis-ratelimit"),

@@ -25,6 +25,10 @@ enum Proof {
     Differential,
     Models,
     Schedules,
+    /// Those of the retry budget, whose models are among those of the core.
+    BudgetTests,
+    BudgetModels,
+    AnchorModels,
     /// Those of the rate limit.
     LimitTests,
     LimitModels,
@@ -52,6 +56,10 @@ const CONTROLS: &[Control] = &[
     control("clones-first", Proof::Models, "a circuit lives as long as a handle of it does"),
     control("folds-twice", Proof::Schedules, "the books do not balance"),
     control("trial-leaks", Proof::Schedules, "the books do not balance"),
+    control("stirs-unseen", Proof::BudgetTests, "another budget"),
+    control("stirs-unseen", Proof::BudgetModels, "a rest that is none"),
+    control("rests-late", Proof::BudgetModels, "a rest that is none"),
+    control("mark-outlives", Proof::AnchorModels, "a mark led to a stranger"),
     control("debts-forgotten", Proof::LimitTests, "a bucket was reset that is owed something"),
     control("age-unseen", Proof::LimitTests, "a stranger got what was given back"),
     control("fills-twice", Proof::LimitModels, "more than the burst was admitted"),
@@ -127,6 +135,9 @@ impl Proof {
             Self::Differential => "differential",
             Self::Models => "models",
             Self::Schedules => "schedules",
+            Self::BudgetTests => "budget",
+            Self::BudgetModels => "budget models",
+            Self::AnchorModels => "anchor models",
             Self::LimitTests => "rate limit",
             Self::LimitModels => "rate limit models",
             Self::QueueTests => "priority",
@@ -137,7 +148,12 @@ impl Proof {
 
     const fn package(self) -> &'static str {
         match self {
-            Self::Differential | Self::Models | Self::Schedules => "breaker-core",
+            Self::Differential
+            | Self::Models
+            | Self::Schedules
+            | Self::BudgetTests
+            | Self::BudgetModels
+            | Self::AnchorModels => "breaker-core",
             Self::LimitTests | Self::LimitModels => "portcullis-ratelimit",
             Self::QueueTests | Self::QueueModels | Self::QueueSchedules => "portcullis-priority",
         }
@@ -166,8 +182,10 @@ impl Proof {
         match self {
             Self::Differential => plain("proofs::differential"),
             Self::LimitTests | Self::QueueTests => plain("proofs"),
-            Self::LimitModels | Self::QueueModels => apart("models", "loom"),
-            Self::Models => apart("slot::models", "loom"),
+            Self::BudgetTests => plain("budget::proofs"),
+            Self::BudgetModels => apart("budget::models", "loom"),
+            Self::AnchorModels => apart("anchor::models", "loom"),
+            Self::Models | Self::LimitModels | Self::QueueModels => apart("models", "loom"),
             Self::Schedules => apart("slot::schedules", "shuttle"),
             Self::QueueSchedules => apart("schedules", "shuttle"),
         }

@@ -22,14 +22,14 @@ fn tell(mark: Anchor<u32>, owner: u32) {
 #[test]
 fn a_mark_of_an_ended_state_tells_the_next_on_its_place_nothing() {
     prove(|| {
-        let first = Anchored::new(1);
+        let first = Anchored::new(1_u32);
         let mark = first.anchor();
         let other = loom::thread::spawn(move || {
             tell(mark, 1);
             tell(mark, 1);
         });
         drop(first);
-        let next = Anchored::new(2);
+        let next = Anchored::new(2_u32);
         next.rest(true);
         other.join().unwrap();
         assert!(mark.get().is_none(), "a mark led to a stranger");

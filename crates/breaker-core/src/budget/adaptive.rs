@@ -136,7 +136,7 @@ impl Adaptive {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 impl Adaptive {
     /// As it is once all has gone well for long.
     pub(super) const RESTED: Self =

@@ -61,6 +61,9 @@ fn budgets() -> impl Strategy<Value = Rules> {
 }
 
 proptest! {
+    // A control that fails on purpose leaves no file behind.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// The shell, which hears of nothing that changes nothing, against the rules, which hear of all.
     #[test]
     fn the_shell_does_what_the_rules_do(
@@ -146,7 +149,7 @@ proptest! {
     /// One that is given back makes room for one, and never for a second in the same window.
     #[test]
     fn what_is_given_back_leaves_the_ratio_as_it_is(
-        steps in proptest::collection::vec((0..2_000_u64, 0..4_u32), 1..300),
+        steps in proptest::collection::vec((0..2_000_u64, 0..6_u32), 1..300),
     ) {
         let window = Duration::from_secs(10);
         let mut rules = Budget::ratio(Percent::ZERO, 1).rules();
@@ -157,8 +160,10 @@ proptest! {
             while waiting.front().is_some_and(|&at| now.since(at) > window) {
                 made.extend(waiting.pop_front());
             }
-            if what == 0 {
-                if waiting.pop_back().is_some() {
+            if what < 2 {
+                // Whichever it is.
+                let dropped = if what == 0 { waiting.pop_front() } else { waiting.pop_back() };
+                if dropped.is_some() {
                     rules.refund(FailureKind::Internal, now);
                 }
             } else if rules.retry(FailureKind::Internal, now) {
@@ -225,23 +230,27 @@ fn where_calls_fail_for_reasons_of_their_own_nearly_each_is_tried_again() {
     assert!(granted * 100 >= asked * 99, "{granted} of {asked}");
 }
 
-/// R11: no more than one attempt on top of each that went well, and what was there at first.
 #[test]
-fn half_of_all_attempts_failing_does_not_double_them() {
+fn a_tenth_of_a_token_is_a_tenth_more_attempts_where_half_of_them_fail() {
     let purse = Budget::tokens(10, 100, 1, 1);
     let mut draw = draws();
-    let (budget, mut retries) = (RetryBudget::with_clock(purse, ManualClock::new()), 0_u32);
+    let budget = RetryBudget::with_clock(purse, ManualClock::new());
+    let (mut successes, mut retries) = (0_u32, 0_u32);
     for _ in 0..10_000 {
-        while draw() < 50 {
+        let mut goes_on = true;
+        while goes_on && draw() < 50 {
             budget.ended(Outcome::Failure(FailureKind::Internal));
-            if !budget.try_retry(FailureKind::Internal) {
-                break;
-            }
-            retries += 1;
+            goes_on = budget.try_retry(FailureKind::Internal);
+            retries += u32::from(goes_on);
         }
-        budget.ended(Outcome::Success);
+        if goes_on {
+            budget.ended(Outcome::Success);
+            successes += 1;
+        }
     }
-    assert!(retries <= 1_010 + retries / 10, "{retries}");
+    // Those that retries brought are among the successes.
+    let most = 10 + successes / 10;
+    assert!((most - 1..=most).contains(&retries), "{retries} for {successes}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use breaker_core::{Budget, Class, ConfigErrors, ConfigReader, Percent, Value, Verb};
 
 use super::{BackoffConfig, KINDS};
-use crate::delays;
+use crate::delays::Delays;
 
 /// By verb, in the order of `Verb::ALL`.
 const METHODS: [&str; Verb::ALL.len()] = [
@@ -74,7 +74,7 @@ impl BackoffConfig {
             *yes = r.flag(field).unwrap_or(*yes);
         }
         config.retry_refusals = r.flag("retry_refusals").unwrap_or(config.retry_refusals);
-        config.delays = delays::read(r, config.delays);
+        config.delays = Delays::read(r, config.delays);
         let least = Duration::from_millis(1);
         config.hint_cap = r.duration("hint_cap", least, Self::MAX_WAIT).unwrap_or(config.hint_cap);
         config.max_elapsed = r.duration("max_elapsed", least, Self::MAX_WAIT);

@@ -79,15 +79,15 @@ impl Delays {
         self.under_cap(raw)
     }
 
-    /// `nanos`, shorter or longer by up to the jitter, and never above the cap: `at` is the place
+    /// A delay, shorter or longer by up to the jitter, and never above the cap: `at` is the place
     /// between the two ends, in 2^-64.
-    pub(super) fn around(&self, nanos_of: u64, at: u64) -> u64 {
+    pub(super) fn around(&self, delay: u64, at: u64) -> u64 {
         let share = u128::from(self.jitter.as_basis_points());
-        let part = (u128::from(nanos_of) * share / 10_000) as u64;
-        let least = nanos_of - part;
-        let most = nanos_of.saturating_add(part).min(nanos(self.cap));
+        let part = (u128::from(delay) * share / 10_000) as u64;
+        let least = delay - part;
+        let most = delay.saturating_add(part).min(nanos(self.cap));
         let width = u128::from(most.saturating_sub(least)) + 1;
-        least + (u128::from(at) * width >> 64) as u64
+        least + ((u128::from(at) * width) >> 64) as u64
     }
 
     fn exponential_nanos(&self, before: u32) -> Option<f64> {

@@ -40,37 +40,37 @@ impl Delays {
     /// delay that is shorter than the first.
     pub fn from_value(value: &Value) -> Result<Self, ConfigErrors> {
         let mut reader = ConfigReader::new(value);
-        let delays = read(&mut reader, Self::new());
+        let delays = Self::read(&mut reader, Self::new());
         reader.finish(delays)
     }
-}
 
-/// Takes the fields of delays out of a configuration; what is absent is as in `base`.
-pub(crate) fn read(r: &mut ConfigReader<'_>, base: Delays) -> Delays {
-    let mut delays = base;
-    let shortest = Duration::from_nanos(1);
-    delays.kind = r.choice("strategy", &STRATEGIES).unwrap_or(delays.kind);
-    let initial = r.duration("initial_delay", shortest, Delays::MAX);
-    delays.initial = initial.unwrap_or(delays.initial);
-    match r.duration("max_delay", shortest, Delays::MAX) {
-        Some(cap) if cap >= delays.initial => delays.cap = cap,
-        Some(_) => {
-            let allowed = format!("at least the initial delay, {:?}", delays.initial);
-            let fix = "lengthen it, or shorten initial_delay";
-            r.contradiction("max_delay", &["initial_delay"], &allowed, fix);
+    /// Takes the fields of delays out of a configuration; what is absent is as in `base`.
+    pub(crate) fn read(r: &mut ConfigReader<'_>, base: Self) -> Self {
+        let mut delays = base;
+        let shortest = Duration::from_nanos(1);
+        delays.kind = r.choice("strategy", &STRATEGIES).unwrap_or(delays.kind);
+        let initial = r.duration("initial_delay", shortest, Self::MAX);
+        delays.initial = initial.unwrap_or(delays.initial);
+        match r.duration("max_delay", shortest, Self::MAX) {
+            Some(cap) if cap >= delays.initial => delays.cap = cap,
+            Some(_) => {
+                let allowed = format!("at least the initial delay, {:?}", delays.initial);
+                let fix = "lengthen it, or shorten initial_delay";
+                r.contradiction("max_delay", &["initial_delay"], &allowed, fix);
+            }
+            None => delays.cap = delays.cap.max(delays.initial),
         }
-        None => delays.cap = delays.cap.max(delays.initial),
+        delays.factor = r.factor("multiplier", 1.0, 10.0).map_or(delays.factor, milli);
+        delays.jitter = r.share("jitter").unwrap_or(delays.jitter);
+        let threshold = r.share_within("resource_threshold", 1, 9_999);
+        delays.resource_threshold = threshold.unwrap_or(delays.resource_threshold);
+        let longest = Duration::from_secs(u64::from(u32::MAX));
+        let window = r.duration("pattern_window", shortest, longest);
+        delays.pattern_window = window.unwrap_or(delays.pattern_window);
+        let explore = r.factor("explore", 0.0, 0.5).and_then(Percent::from_fraction);
+        delays.explore = explore.unwrap_or(delays.explore);
+        delays
     }
-    delays.factor = r.factor("multiplier", 1.0, 10.0).map_or(delays.factor, milli);
-    delays.jitter = r.share("jitter").unwrap_or(delays.jitter);
-    let threshold = r.share_within("resource_threshold", 1, 9_999);
-    delays.resource_threshold = threshold.unwrap_or(delays.resource_threshold);
-    let longest = Duration::from_secs(u64::from(u32::MAX));
-    let window = r.duration("pattern_window", shortest, longest);
-    delays.pattern_window = window.unwrap_or(delays.pattern_window);
-    let explore = r.factor("explore", 0.0, 0.5).and_then(Percent::from_fraction);
-    delays.explore = explore.unwrap_or(delays.explore);
-    delays
 }
 
 #[cfg(test)]

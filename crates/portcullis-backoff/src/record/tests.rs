@@ -107,12 +107,14 @@ fn a_key_that_does_not_fail_costs_nothing_and_a_failure_is_forgotten_after_the_w
     assert!(key.record.past.is_none());
     assert_eq!(size_of::<Record>(), 8);
     key.failed();
+    let failed = key.now;
+    assert!(!key.record.is_at_rest(failed.after(60 * SECOND)));
+    key.now = failed.after(58 * SECOND);
     key.succeeded();
-    assert!(!key.record.is_at_rest(key.now.after(59 * SECOND)));
-    assert!(key.record.is_at_rest(key.now.after(60 * SECOND)));
-    key.now = key.now.after(60 * SECOND);
-    assert_eq!(key.record.success_rate(key.now), Some(1.0));
+    assert_eq!(key.record.success_rate(key.now), Some(0.5));
+    key.now = failed.after(60 * SECOND);
     key.succeeded();
+    assert!(key.record.is_at_rest(key.now));
     assert_eq!(key.record.success_rate(key.now), None, "the memory is given back");
     // What was learnt stays.
     assert!(key.record.selector().is_some_and(|known| known.uses(DelayKind::Exponential) == 1));
@@ -130,6 +132,31 @@ fn a_success_after_a_delay_is_credited_to_it_alone_and_one_without_to_nobody() {
     assert_eq!(credited, [DelayKind::Exponential]);
     // One success: the second was not delayed.
     assert!(selector.effectiveness(DelayKind::Exponential, key.now) > 0.99);
+}
+
+#[test]
+fn a_success_is_credited_even_after_a_delay_longer_than_the_window() {
+    let mut key = Key::new(Delays::auto(120 * SECOND));
+    key.failed();
+    key.now = key.now.after(120 * SECOND);
+    key.succeeded();
+    let selector = key.record.selector().expect("it failed");
+    assert!(selector.effectiveness(DelayKind::Exponential, key.now) > 0.9);
+}
+
+// S-BACKOFF-06
+#[test]
+fn the_adaptive_mean_leans_to_what_was_effective_with_the_key() {
+    let mut key = Key::new(Delays::adaptive(SECOND).jitter(Percent::ZERO));
+    let busy = Some(Percent::FULL);
+    for kind in [DelayKind::Exponential, DelayKind::Decorrelated] {
+        key.record.ended(&key.delays, key.now, Some((kind, false)), false, busy);
+    }
+    key.record.ended(&key.delays, key.now, Some((DelayKind::Fibonacci, false)), true, None);
+    // The sixth: exponential 32 s, Fibonacci 8 s. The others have faded by a second only.
+    key.seq.attempts = 5;
+    let delay = key.failed().delay;
+    assert!((8 * SECOND..8 * SECOND + SECOND / 10).contains(&delay), "{delay:?}");
 }
 
 // S-BACKOFF-11

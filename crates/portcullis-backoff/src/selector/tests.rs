@@ -87,6 +87,9 @@ fn without_history_the_delay_is_exponential() {
         let kind = selector.choose(&delays, nothing, NOW, &mut Chance::seeded(seed));
         assert_eq!(kind, DelayKind::Exponential);
     }
+    // What was learnt is history, too, when the outcomes themselves are forgotten.
+    let learnt = after(&[(DelayKind::Linear, 1, 0)]);
+    assert_eq!(choose(&learnt, &NEVER, Known { usage: None, ..nothing }), DelayKind::Linear);
     // And neither is there anything to choose by as long as nobody was credited.
     assert_eq!(choose(&selector, &NEVER, known()), DelayKind::Exponential);
 }

@@ -1,12 +1,12 @@
 //! What is kept of the head of a request, and what there is to know from it.
 
-use breaker_core::{About, Deadline, Priority, RetryPath, Verb};
+use breaker_core::{About, Priority, RetryPath, Verb};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request};
 
 use crate::replay::{IDEMPOTENCY_KEY, X_RETRY_ATTEMPT};
 use crate::retry_after::delta_seconds;
-use crate::{advice, grpc};
+use crate::{advice, deadline, grpc};
 
 /// The number of an attempt, in the extensions of a request that is sent again. A first attempt has
 /// none.
@@ -94,7 +94,7 @@ pub(crate) fn about(head: &Parts) -> About {
         method.is_some_and(|method| method.is_idempotent()) || has_key(&head.headers) || extension;
     about.verb = method.and_then(|method| Verb::of(method.as_str()));
     about.priority = head.extensions.get().copied().or_else(Priority::current);
-    about.deadline = head.extensions.get().copied().or_else(Deadline::current);
+    about.deadline = deadline::known(&head.extensions);
     let path = head.extensions.get().copied();
     about.repeated_elsewhere = number_in(&head.headers) > 1
         || advice::forbids(&head.headers)

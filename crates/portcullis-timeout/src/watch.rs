@@ -1,0 +1,166 @@
+//! The timer of a call, which is made when the call has to be waited for: [`Watch`].
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use breaker_core::{Anchor, Deadline, FailureKind, Name, Outcome, Reason, Rejected, Tick};
+use pin_project_lite::pin_project;
+use tokio::time::Sleep;
+
+use crate::estimator::Sample;
+use crate::home::Home;
+
+/// Where the timeout of a call lives, and how long it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    pub(crate) home: Anchor<Home>,
+    pub(crate) nanos: u64,
+}
+
+impl Timing {
+    /// No longer than this.
+    pub(crate) fn shorten(&mut self, left: Duration) {
+        self.nanos = self.nanos.min(u64::try_from(left.as_nanos()).unwrap_or(u64::MAX));
+    }
+}
+
+pin_project! {
+    /// Watches over a call.
+    pub(crate) struct Watch {
+        #[pin]
+        sleep: Option<Sleep>,
+        on: On,
+    }
+}
+
+/// What is watched; dropped while the call is on its way, it was cancelled.
+struct On {
+    timing: Timing,
+    deadline: Option<Deadline>,
+    /// That comes before the timeout.
+    at_deadline: bool,
+    /// Since when the call is waited for, except while it is polled: a panic is no cancellation.
+    since: Option<Tick>,
+}
+
+/// How a call goes on that was polled.
+pub(crate) enum Polled<T> {
+    /// It is answered, since it was waited for, if it was.
+    Answered(T, Option<Tick>),
+    Waits,
+    /// Its time is up. It is to be dropped, and then [`give_up`](Watch::give_up) says so.
+    Over,
+}
+
+impl Watch {
+    pub(crate) const fn new(timing: Timing, deadline: Option<Deadline>) -> Self {
+        Self { sleep: None, on: On { timing, deadline, at_deadline: false, since: None } }
+    }
+
+    /// Polls the call, and its timer where it has to be waited for.
+    #[inline]
+    pub(crate) fn poll<F: Future>(
+        mut self: Pin<&mut Self>,
+        inner: Pin<&mut F>,
+        cx: &mut Context<'_>,
+    ) -> Polled<F::Output> {
+        let on = self.as_mut().project().on;
+        let since = on.since.take();
+        let polled = match on.deadline {
+            None => inner.poll(cx),
+            Some(deadline) => deadline.scope(|| inner.poll(cx)),
+        };
+        match polled {
+            Poll::Ready(answer) => Polled::Answered(answer, since),
+            Poll::Pending => match self.wait(since, cx) {
+                Poll::Pending => Polled::Waits,
+                Poll::Ready(()) => Polled::Over,
+            },
+        }
+    }
+
+    #[cold]
+    fn wait(self: Pin<&mut Self>, since: Option<Tick>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut this = self.project();
+        this.on.since = since;
+        if this.sleep.is_none() {
+            let limit = this.on.begin();
+            this.sleep.set(Some(tokio::time::sleep(limit)));
+        }
+        match this.sleep.as_pin_mut() {
+            Some(sleep) => sleep.poll(cx),
+            None => Poll::Pending,
+        }
+    }
+
+    /// The time of the call was up; it has been dropped.
+    pub(crate) fn give_up(self: Pin<&mut Self>) -> Rejected {
+        let on = self.project().on;
+        let (limit, at_deadline) = (on.limit(), on.at_deadline);
+        let since = on.since.take();
+        let home = since.and_then(|since| Some((on.timing.home.get()?, since)));
+        let name = home.map_or(UNKNOWN, |(home, since)| home.gave_up(since, limit, at_deadline));
+        Rejected::new(name, Reason::TimedOut)
+    }
+
+    /// The call was answered; what it says of the callee is asked for where anybody wants to know.
+    #[inline]
+    pub(crate) fn answered(
+        self: Pin<&mut Self>,
+        since: Option<Tick>,
+        outcome: impl FnOnce() -> Option<Outcome>,
+    ) {
+        if let Some(since) = since {
+            self.project().on.answered(since, outcome);
+        }
+    }
+}
+
+/// Of a timeout that nobody has any more.
+const UNKNOWN: Name = Name::new("timeout");
+
+impl On {
+    /// The call has to be waited for, for so long. Where nobody has the timeout any more, it is the
+    /// one of the beginning.
+    fn begin(&mut self) -> Duration {
+        if let Some(home) = self.timing.home.get() {
+            let now = home.now();
+            self.since = Some(now);
+            self.timing.nanos = home.timeout();
+            if let Some(deadline) = self.deadline {
+                let whole = self.timing.nanos;
+                self.timing.shorten(deadline.left(now));
+                self.at_deadline = self.timing.nanos < whole;
+            }
+        }
+        self.limit()
+    }
+
+    const fn limit(&self) -> Duration {
+        Duration::from_nanos(self.timing.nanos)
+    }
+
+    #[cold]
+    fn answered(&self, since: Tick, outcome: impl FnOnce() -> Option<Outcome>) {
+        let Some(outcome) = outcome() else { return };
+        let Some(home) = self.timing.home.get() else { return };
+        let now = home.now();
+        let took = now.since(since);
+        let sample = match outcome {
+            Outcome::Failure(kind) if kind != FailureKind::InvalidRequest => Sample::Failed(took),
+            _ => Sample::Answered(took),
+        };
+        home.ended(now, sample, outcome, took);
+    }
+}
+
+impl Drop for On {
+    fn drop(&mut self) {
+        if let Some(since) = self.since.take() {
+            if let Some(home) = self.timing.home.get() {
+                home.cancelled(since);
+            }
+        }
+    }
+}
