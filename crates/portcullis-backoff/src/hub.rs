@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use breaker_core::{Clock, Observe, Observers, Percent, ResourceGauge, ResourceProbe, Tick};
+use breaker_core::{
+    CircuitBreaker, Clock, Observe, Observers, Percent, ResourceGauge, ResourceProbe, RetryBudget,
+    Tick,
+};
 
 use crate::config::BackoffConfig;
 use crate::sync::{Mutex, lock};
@@ -22,16 +25,19 @@ struct Company {
     config: Arc<BackoffConfig>,
     observers: Observers,
     gauge: Option<Arc<ResourceGauge>>,
+    /// The circuit that budgets watch, also those of targets that are made later.
+    circuit: Option<CircuitBreaker>,
 }
 
 /// How often a probe is asked at most.
 const PROBED: Duration = Duration::from_secs(1);
 
 impl Hub {
+    #[allow(clippy::large_types_passed_by_value, reason = "it goes on into an `Arc`")]
     pub(crate) fn new(config: BackoffConfig, clock: Arc<dyn Clock>) -> Arc<Self> {
         let timed = AtomicBool::new(config.max_elapsed.is_some());
         let (config, observers) = (Arc::new(config), Observers::default());
-        let company = Company { config, observers, gauge: None };
+        let company = Company { config, observers, gauge: None, circuit: None };
         Arc::new(Self { clock, timed, company: Mutex::new(company) })
     }
 
@@ -52,6 +58,7 @@ impl Hub {
         self.timed.load(Ordering::Relaxed)
     }
 
+    #[allow(clippy::large_types_passed_by_value, reason = "it goes on into an `Arc`")]
     pub(crate) fn reconfigure(&self, config: BackoffConfig) {
         self.timed.store(config.max_elapsed.is_some(), Ordering::Relaxed);
         let config = Arc::new(config);
@@ -76,6 +83,27 @@ impl Hub {
         let gauge = Some(Arc::new(ResourceGauge::new(probe, PROBED)));
         let old = std::mem::replace(&mut lock(&self.company).gauge, gauge);
         drop(old);
+    }
+
+    pub(crate) fn watch(&self, circuit: &CircuitBreaker) {
+        let circuit = Some(circuit.keep());
+        let old = std::mem::replace(&mut lock(&self.company).circuit, circuit);
+        drop(old);
+    }
+
+    /// Has this budget watch the circuit, where there is one.
+    pub(crate) fn watched_by(&self, budget: &RetryBudget) {
+        let circuit = lock(&self.company).circuit.clone();
+        if let Some(circuit) = circuit {
+            budget.watch(&circuit);
+        }
+    }
+
+    /// A budget of its own for a target.
+    pub(crate) fn budget(&self) -> RetryBudget {
+        let budget = RetryBudget::with_clock(self.config().budget, self.clock());
+        self.watched_by(&budget);
+        budget
     }
 
     /// How busy the machine is, where somebody knows.

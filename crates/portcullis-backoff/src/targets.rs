@@ -4,7 +4,9 @@ use std::fmt;
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::sync::Arc;
 
-use breaker_core::{Anchor, Anchored, BudgetMark, FailureKind, Key, Outcome, RetryBudget};
+use breaker_core::{
+    Anchor, Anchored, BudgetMark, CircuitBreaker, FailureKind, Key, Outcome, RetryBudget,
+};
 
 use crate::hub::Hub;
 use crate::keyed::Keyed;
@@ -30,6 +32,9 @@ pub(crate) trait Registry: Send + Sync {
     /// The target of calls without a key.
     fn single(&self) -> &Anchored<Target>;
 
+    /// Has all budgets watch this circuit.
+    fn watch(&self, circuit: &CircuitBreaker);
+
     /// What all of them counted.
     fn counts(&self) -> Counts;
 }
@@ -41,22 +46,35 @@ pub trait Budgeted {
     fn with_budget(self, budget: &RetryBudget) -> Self;
 }
 
-/// The mark by which a call finds its target again. It costs nothing to copy.
-#[derive(Clone, Copy)]
+/// The mark by which a call finds its target again, without a reference count where that can be.
+#[derive(Clone)]
 pub struct Mark {
-    pub(crate) target: Anchor<Target>,
-    pub(crate) budget: BudgetMark,
+    target: Anchor<Target>,
+    budget: BudgetMark,
     /// Whether it matters when the call begins.
     pub(crate) timed: bool,
     /// Whether the budget counts calls.
     counts: bool,
+    /// The target itself, where it could be gone before the call has ended.
+    kept: Option<Anchored<Target>>,
 }
 
 impl Mark {
     pub(crate) fn of(target: &Anchored<Target>) -> Self {
         let timed = target.hub().is_timed();
         let (budget, counts) = (target.budget.mark(), target.budget.counts_calls());
-        Self { target: target.anchor(), budget, timed, counts }
+        Self { target: target.anchor(), budget, timed, counts, kept: None }
+    }
+
+    /// A mark that keeps its target.
+    pub(crate) fn keeping(target: Anchored<Target>) -> Self {
+        let mark = Self::of(&target);
+        Self { kept: Some(target), ..mark }
+    }
+
+    /// The target, if it lives still.
+    pub(crate) fn target(&self) -> Option<Anchored<Target>> {
+        self.kept.clone().or_else(|| self.target.get())
     }
 
     /// A call begins.
@@ -91,40 +109,9 @@ impl Mark {
     pub(crate) fn well(&self, course: Option<&Course>) {
         self.budget.ended(Outcome::Success);
         if course.is_some() || !self.target.is_at_rest() {
-            if let Some(target) = self.target.get() {
+            if let Some(target) = self.target() {
                 Target::ended_well(&target, course);
             }
-        }
-    }
-
-    /// An attempt has been paid for that is to be made after a failure of this kind.
-    pub(crate) const fn paid(self, kind: FailureKind) -> Paid {
-        Paid { mark: self, kind, made: false }
-    }
-}
-
-/// What was paid for an attempt: given back where that is not made.
-#[derive(Debug)]
-pub(crate) struct Paid {
-    mark: Mark,
-    kind: FailureKind,
-    made: bool,
-}
-
-impl Paid {
-    /// The attempt is made.
-    pub(crate) fn made(mut self) {
-        self.made = true;
-    }
-}
-
-impl Drop for Paid {
-    fn drop(&mut self) {
-        if self.made {
-            return;
-        }
-        if let Some(target) = self.mark.target.get() {
-            target.refund(self.kind);
         }
     }
 }
@@ -156,7 +143,7 @@ pub struct ForAll {
 
 impl ForAll {
     pub(crate) fn open(hub: &Arc<Hub>) -> Self {
-        let budget = RetryBudget::with_clock(hub.config().budget, hub.clock());
+        let budget = hub.budget();
         let seed = RandomState::new().hash_one(0);
         Self::new(Target::open(hub, None, budget, seed), false)
     }
@@ -167,15 +154,18 @@ impl ForAll {
     }
 
     /// The budget that was given.
-    pub(crate) fn given(&self) -> Option<RetryBudget> {
-        self.given.then(|| self.target.budget.clone())
+    pub(crate) fn given(&self) -> Option<&RetryBudget> {
+        self.given.then(|| &self.target.budget)
     }
 }
 
 impl<Req> Targets<Req> for ForAll {
     #[inline]
     fn mark(&self, _: &Req) -> Mark {
-        Mark { timed: self.target.hub().is_timed(), ..self.mark }
+        // Nobody else has it: `service.oneshot(request)` lets go of the service, and so of the layer,
+        // before the first answer. Where others have it, a call counts no reference.
+        let kept = self.target.is_alone().then(|| self.target.clone());
+        Mark { timed: self.target.hub().is_timed(), kept, ..self.mark }
     }
 }
 
@@ -188,6 +178,11 @@ impl Registry for ForAll {
         &self.target
     }
 
+    fn watch(&self, circuit: &CircuitBreaker) {
+        self.target.hub().watch(circuit);
+        self.target.budget.watch(circuit);
+    }
+
     fn counts(&self) -> Counts {
         self.target.counts()
     }
@@ -195,6 +190,7 @@ impl Registry for ForAll {
 
 impl Budgeted for ForAll {
     fn with_budget(self, budget: &RetryBudget) -> Self {
+        self.target.hub().watched_by(budget);
         Self::new(self.target.with_budget(budget), true)
     }
 }
@@ -218,7 +214,8 @@ where
     K: Clone + fmt::Display + Eq + Hash + Send + Sync + 'static,
 {
     fn mark(&self, request: &Req) -> Mark {
-        self.keyed.mark(self.key.key(request).as_ref())
+        // A target may have to give way to another key while a call is under way.
+        Mark::keeping(self.keyed.target(self.key.key(request).as_ref()))
     }
 }
 
@@ -234,6 +231,10 @@ where
         self.unmatched()
     }
 
+    fn watch(&self, circuit: &CircuitBreaker) {
+        self.watch(circuit);
+    }
+
     fn counts(&self) -> Counts {
         self.counts()
     }
@@ -241,7 +242,8 @@ where
 
 impl<F, K: Clone + fmt::Display + Eq + Hash> Budgeted for PerKey<F, K> {
     fn with_budget(self, budget: &RetryBudget) -> Self {
-        let keyed = Arc::new(Keyed::new(self.keyed.hub(), Some(budget.clone())));
+        self.keyed.hub().watched_by(budget);
+        let keyed = Arc::new(Keyed::new(self.keyed.hub(), Some(budget)));
         Self { key: self.key, keyed }
     }
 }

@@ -7,10 +7,11 @@ use http::Method;
 use portcullis_backoff::breaker_core::{Event, EventKind, FailureKind, Observe, Outcome, Rejected};
 use portcullis_backoff::portcullis_http::refusal_of;
 use portcullis_backoff::{BackoffConfig, BoxError};
-use tokio::time::Instant;
 use tower_layer::Layer as _;
 
-use super::support::{Act, CONFIG, Callee, Page, call, get, layer, layer_of, ms, of, paid, status};
+use super::support::{
+    Act, Begin, CONFIG, Callee, Page, call, get, layer, layer_of, ms, of, paid, status,
+};
 
 /// Writes down what is told.
 #[derive(Clone, Default)]
@@ -119,7 +120,7 @@ async fn backing_off_holds_others_at_the_target() {
     assert_eq!(status(&mut service, get()).await, 429);
     assert_eq!(told.take(), ["1: again in 7s", "2: attempts"]);
     // The third.
-    let begin = Instant::now();
+    let begin = Begin::now();
     let third = tokio::spawn(async move { status(&mut service, get()).await });
     tokio::task::yield_now().await;
     assert_eq!(told.take(), ["held for 7s", "1: again in 7s"]);
@@ -129,7 +130,7 @@ async fn backing_off_holds_others_at_the_target() {
     assert_eq!(status(&mut layer.layer(other.clone()), get()).await, 200);
     assert_eq!(begin.elapsed(), ms(7_000));
     // First attempts wait for nothing.
-    let (begin, fresh) = (Instant::now(), Callee::new(Act::Answer(200)));
+    let (begin, fresh) = (Begin::now(), Callee::new(Act::Answer(200)));
     assert_eq!(status(&mut layer.layer(fresh), get()).await, 200);
     assert_eq!(begin.elapsed(), ms(0));
     assert_eq!(third.await.expect("no panic"), 429);

@@ -52,7 +52,7 @@ async fn two_layers_have_two_histories_and_two_layers_of_one_handle_have_one() {
 #[tokio::test(start_paused = true)]
 async fn the_form_without_tower_has_the_same_rules() {
     let backoff = Backoff::with_clock(CONFIG.budget(FEW), TokioClock::new());
-    let begin = tokio::time::Instant::now();
+    let begin = super::support::Begin::now();
     let numbers = std::cell::RefCell::new(Vec::new());
     let failed = backoff.run(|number| {
         numbers.borrow_mut().push(number);

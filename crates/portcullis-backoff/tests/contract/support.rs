@@ -9,11 +9,13 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use http::{Method, Request, Response};
-use portcullis_backoff::breaker_core::{Name, Percent, Reason, Rejected, TokioClock};
+use portcullis_backoff::breaker_core::{
+    Clock as _, Name, Percent, Reason, Rejected, Tick, TokioClock,
+};
 use portcullis_backoff::portcullis_http::keep_refusal;
 use portcullis_backoff::portcullis_http::replay::{Attempt, X_RETRY_ATTEMPT};
 use portcullis_backoff::{Backoff, BackoffConfig, BackoffLayer, BoxError, Budget, Delays};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep};
 use tower::ServiceExt as _;
 use tower_service::Service;
 
@@ -27,6 +29,20 @@ pub(crate) const fn ms(millis: u64) -> Duration {
 
 pub(crate) const fn fixed(millis: u64) -> Delays {
     Delays::fixed(ms(millis)).jitter(Percent::ZERO)
+}
+
+/// A moment of tokio's time.
+#[derive(Debug)]
+pub(crate) struct Begin(Tick);
+
+impl Begin {
+    pub(crate) fn now() -> Self {
+        Self(TokioClock::new().now())
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        TokioClock::new().now().since(self.0)
+    }
 }
 
 pub(crate) fn layer() -> BackoffLayer {
@@ -91,7 +107,7 @@ pub(crate) struct Callee {
 
 #[derive(Debug)]
 struct Story {
-    begin: Instant,
+    begin: Begin,
     acts: VecDeque<Act>,
     always: Act,
     seen: Vec<Seen>,
@@ -106,7 +122,7 @@ impl Callee {
     /// One that does these things first.
     pub(crate) fn first(acts: &[Act], always: Act) -> Self {
         let acts = acts.iter().copied().collect();
-        let story = Story { begin: Instant::now(), acts, always, seen: Vec::new() };
+        let story = Story { begin: Begin::now(), acts, always, seen: Vec::new() };
         let story = Arc::new(Mutex::new(story));
         let again = Again::default();
         Self { ready: false, called: false, again, story, bodies: Arc::default() }
@@ -114,10 +130,6 @@ impl Callee {
 
     pub(crate) fn again(self, again: Again) -> Self {
         Self { again, ..self }
-    }
-
-    pub(crate) fn does(&self, act: Act) {
-        self.story.lock().expect("no panic").always = act;
     }
 
     pub(crate) fn seen(&self) -> Vec<Seen> {

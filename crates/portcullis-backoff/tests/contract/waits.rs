@@ -2,10 +2,9 @@
 
 use portcullis_backoff::Delays;
 use portcullis_backoff::breaker_core::{Clock as _, Deadline, TokioClock};
-use tokio::time::Instant;
 use tower_layer::Layer as _;
 
-use super::support::{Act, CONFIG, Callee, call, fixed, get, layer, layer_of, ms, status};
+use super::support::{Act, Begin, CONFIG, Callee, call, fixed, get, layer, layer_of, ms, status};
 
 // A body may hold a slot, or a connection, that the next attempt needs.
 #[tokio::test(start_paused = true)]
@@ -55,7 +54,7 @@ async fn no_attempt_starts_after_the_longest_time() {
     assert_eq!(status(&mut layer_of(config).layer(callee.clone()), get()).await, 503);
     assert_eq!(callee.times(), [0, 100, 200]);
     // A wait that is longer is not begun.
-    let (begin, callee) = (Instant::now(), Callee::new(Act::Says(503, "retry-after", "5")));
+    let (begin, callee) = (Begin::now(), Callee::new(Act::Says(503, "retry-after", "5")));
     let config = CONFIG.max_elapsed(ms(4_999));
     assert_eq!(status(&mut layer_of(config).layer(callee.clone()), get()).await, 503);
     assert_eq!((callee.calls(), begin.elapsed()), (1, ms(0)));
@@ -68,7 +67,7 @@ async fn no_attempt_starts_that_would_come_too_late() {
         let (callee, mut request) = (Callee::new(Act::Answer(504)), get());
         let deadline = Deadline::after(TokioClock::new().now(), ms(left));
         request.extensions_mut().insert(deadline);
-        let begin = Instant::now();
+        let begin = Begin::now();
         assert_eq!(status(&mut layer().layer(callee.clone()), request).await, 504);
         assert_eq!(callee.calls(), calls, "{left} ms");
         assert_eq!(begin.elapsed(), ms(100) * (calls as u32 - 1), "it does not wait in vain");
