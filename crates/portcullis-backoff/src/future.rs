@@ -116,7 +116,7 @@ where
         let this = self.as_mut().project();
         let StageProj::Attempt { inner } = this.stage.project() else { return self.goes_on(cx) };
         let Poll::Ready(result) = inner.poll(cx) else {
-            if this.mark.timed && this.past.is_none() {
+            if this.past.is_none() && !this.mark.is_target_at_rest() {
                 self.stamp();
             }
             return Poll::Pending;
@@ -181,7 +181,8 @@ where
         Some(result)
     }
 
-    /// Keeps when the call began, where that matters: as long as it is ready at once, it does not.
+    /// Keeps when the call began, where the target is not at rest: as long as all goes well, or a call
+    /// is ready at once, it does not matter.
     #[cold]
     fn stamp(self: Pin<&mut Self>) {
         let this = self.project();

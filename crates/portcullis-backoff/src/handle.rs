@@ -15,7 +15,7 @@ use crate::policy::{Failed, Why};
 use crate::record::Sequence;
 use crate::snapshot::Snapshot;
 use crate::target::{Course, Further, Target};
-use crate::targets::{ForAll, Mark, Registry, failure};
+use crate::targets::{ForAll, Mark, Registry, Targets as _, failure};
 
 /// The retries of one callee, shared by its clones: for SDKs, pools and everything that is no
 /// `Service`, and for admin routes.
@@ -95,8 +95,7 @@ impl Backoff {
         F: Future<Output = Result<T, E>>,
     {
         let target = &self.all.target;
-        let mark = Mark::of(target);
-        mark.begins();
+        let mark: Mark = self.all.mark(&());
         let began = target.hub().now();
         let mut course = Course { sequence: Sequence::default(), next: None };
         let mut number = 1;
@@ -151,6 +150,7 @@ impl Backoff {
     pub fn reconfigure(&self, config: BackoffConfig) -> Result<(), ConfigErrors> {
         config.check()?;
         self.whole.hub().reconfigure(config);
+        self.whole.reconfigured();
         Ok(())
     }
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use breaker_core::{
@@ -16,8 +15,6 @@ use crate::sync::{Mutex, lock};
 /// Configuration, clock, probe and observers.
 pub(crate) struct Hub {
     clock: Arc<dyn Clock>,
-    /// Whether it matters when a call begins.
-    timed: AtomicBool,
     company: Mutex<Company>,
 }
 
@@ -35,10 +32,9 @@ const PROBED: Duration = Duration::from_secs(1);
 impl Hub {
     #[allow(clippy::large_types_passed_by_value, reason = "it goes on into an `Arc`")]
     pub(crate) fn new(config: BackoffConfig, clock: Arc<dyn Clock>) -> Arc<Self> {
-        let timed = AtomicBool::new(config.max_elapsed.is_some());
         let (config, observers) = (Arc::new(config), Observers::default());
         let company = Company { config, observers, gauge: None, circuit: None };
-        Arc::new(Self { clock, timed, company: Mutex::new(company) })
+        Arc::new(Self { clock, company: Mutex::new(company) })
     }
 
     pub(crate) fn now(&self) -> Tick {
@@ -53,14 +49,8 @@ impl Hub {
         lock(&self.company).config.clone()
     }
 
-    #[inline]
-    pub(crate) fn is_timed(&self) -> bool {
-        self.timed.load(Ordering::Relaxed)
-    }
-
     #[allow(clippy::large_types_passed_by_value, reason = "it goes on into an `Arc`")]
     pub(crate) fn reconfigure(&self, config: BackoffConfig) {
-        self.timed.store(config.max_elapsed.is_some(), Ordering::Relaxed);
         let config = Arc::new(config);
         let old = std::mem::replace(&mut lock(&self.company).config, config);
         drop(old);

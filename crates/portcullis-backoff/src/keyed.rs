@@ -115,13 +115,18 @@ impl<K: Clone + Display + Eq + Hash> Keyed<K> {
     /// Has all budgets watch this circuit; those to come have it from the hub.
     pub(crate) fn watch(&self, circuit: &CircuitBreaker) {
         self.hub.watch(circuit);
+        for target in self.all() {
+            target.budget.watch(circuit);
+        }
+    }
+
+    /// All targets, as they are now.
+    pub(crate) fn all(&self) -> Vec<Anchored<Target>> {
         let mut targets = vec![self.unmatched.clone(), self.overflow.clone()];
         for shard in &self.shards {
             targets.extend(lock(shard).entries.iter().map(|(_, target)| target.clone()));
         }
-        for target in targets {
-            target.budget.watch(circuit);
-        }
+        targets
     }
 
     /// What all of them counted.

@@ -62,7 +62,6 @@ where
     fn call(&mut self, mut request: Req) -> Self::Future {
         let Self { inner, layer: BackoffLayer { classify, replay, targets, elsewhere } } = self;
         let mark = targets.mark(&request);
-        mark.begins();
         let said = (classify.clone(), mark);
         let Some(kept) = replay.keep(&mut request) else {
             return ResponseFuture::once(inner.call(request), said);

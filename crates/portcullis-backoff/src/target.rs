@@ -54,7 +54,7 @@ impl Target {
         };
         let target = Self { hub: hub.clone(), label, budget, state: Mutex::new(state) };
         let target = Anchored::new(target);
-        target.rest(true);
+        target.rest(hub.config().max_elapsed.is_none());
         target
     }
 
@@ -68,8 +68,15 @@ impl Target {
     fn with<T>(this: &Anchored<Self>, now: Tick, work: impl FnOnce(&mut State) -> T) -> T {
         let mut state = lock(&this.state);
         let done = work(&mut state);
-        this.rest(state.memory.is_at_rest(now));
+        // Where it matters when a call began, it is never at rest.
+        let timed = this.hub.config().max_elapsed.is_some();
+        this.rest(!timed && state.memory.is_at_rest(now));
         done
+    }
+
+    /// Another configuration is in force, by which it may matter when a call began.
+    pub(crate) fn reconfigured(this: &Anchored<Self>) {
+        Self::with(this, this.hub.now(), |_| ());
     }
 
     /// Takes in that an attempt went well, or said nothing.

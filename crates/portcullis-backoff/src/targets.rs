@@ -13,7 +13,7 @@ use crate::keyed::Keyed;
 use crate::snapshot::Counts;
 use crate::target::{Course, Target};
 
-/// Where a layer finds the target of a request.
+/// Where a layer finds the target of a request, when its call begins.
 ///
 /// [`ForAll`] is one for all requests, [`PerKey`] one per key.
 #[diagnostic::on_unimplemented(
@@ -31,6 +31,9 @@ pub(crate) trait Registry: Send + Sync {
 
     /// The target of calls without a key.
     fn single(&self) -> &Anchored<Target>;
+
+    /// Another configuration is in force.
+    fn reconfigured(&self);
 
     /// Has all budgets watch this circuit.
     fn watch(&self, circuit: &CircuitBreaker);
@@ -51,23 +54,17 @@ pub trait Budgeted {
 pub struct Mark {
     target: Anchor<Target>,
     budget: BudgetMark,
-    /// Whether it matters when the call begins.
-    pub(crate) timed: bool,
-    /// Whether the budget counts calls.
-    counts: bool,
     /// The target itself, where it could be gone before the call has ended.
     kept: Option<Anchored<Target>>,
 }
 
 impl Mark {
     pub(crate) fn of(target: &Anchored<Target>) -> Self {
-        let timed = target.hub().is_timed();
-        let (budget, counts) = (target.budget.mark(), target.budget.counts_calls());
-        Self { target: target.anchor(), budget, timed, counts, kept: None }
+        Self { target: target.anchor(), budget: target.budget.mark(), kept: None }
     }
 
     /// A mark that keeps its target.
-    pub(crate) fn keeping(target: Anchored<Target>) -> Self {
+    fn keeping(target: Anchored<Target>) -> Self {
         let mark = Self::of(&target);
         Self { kept: Some(target), ..mark }
     }
@@ -77,19 +74,10 @@ impl Mark {
         self.kept.clone().or_else(|| self.target.get())
     }
 
-    /// A call begins.
+    /// Whether it matters neither how a call goes nor when it began.
     #[inline]
-    pub(crate) fn begins(&self) {
-        if self.counts {
-            self.counted();
-        }
-    }
-
-    #[cold]
-    fn counted(&self) {
-        if let Some(budget) = self.budget.budget() {
-            budget.called();
-        }
+    pub(crate) fn is_target_at_rest(&self) -> bool {
+        self.target.is_at_rest()
     }
 
     /// Whether a call that goes well changes nothing.
@@ -116,6 +104,14 @@ impl Mark {
     }
 }
 
+/// Tells a budget that counts calls of one that begins.
+#[cold]
+fn counted(budget: BudgetMark) {
+    if let Some(budget) = budget.budget() {
+        budget.called();
+    }
+}
+
 /// The kind of failure that an attempt ended with; `None` where it says nothing, of the target or of
 /// another attempt. A refusal from further in counts as overload of whatever is there.
 pub(crate) const fn failure(outcome: Outcome, refused: bool) -> Option<FailureKind> {
@@ -139,6 +135,8 @@ pub struct ForAll {
     mark: Mark,
     /// Where the budget was given, it is for the keys, too.
     given: bool,
+    /// The budget counts calls.
+    counts: bool,
 }
 
 impl ForAll {
@@ -149,8 +147,8 @@ impl ForAll {
     }
 
     pub(crate) fn new(target: Anchored<Target>, given: bool) -> Self {
-        let mark = Mark::of(&target);
-        Self { target, mark, given }
+        let (mark, counts) = (Mark::of(&target), target.budget.counts_calls());
+        Self { target, mark, given, counts }
     }
 
     /// The budget that was given.
@@ -162,10 +160,13 @@ impl ForAll {
 impl<Req> Targets<Req> for ForAll {
     #[inline]
     fn mark(&self, _: &Req) -> Mark {
+        if self.counts {
+            counted(self.mark.budget);
+        }
         // Nobody else has it: `service.oneshot(request)` lets go of the service, and so of the layer,
         // before the first answer. Where others have it, a call counts no reference.
         let kept = self.target.is_alone().then(|| self.target.clone());
-        Mark { timed: self.target.hub().is_timed(), kept, ..self.mark }
+        Mark { kept, ..self.mark }
     }
 }
 
@@ -176,6 +177,10 @@ impl Registry for ForAll {
 
     fn single(&self) -> &Anchored<Target> {
         &self.target
+    }
+
+    fn reconfigured(&self) {
+        Target::reconfigured(&self.target);
     }
 
     fn watch(&self, circuit: &CircuitBreaker) {
@@ -215,7 +220,9 @@ where
 {
     fn mark(&self, request: &Req) -> Mark {
         // A target may have to give way to another key while a call is under way.
-        Mark::keeping(self.keyed.target(self.key.key(request).as_ref()))
+        let target = self.keyed.target(self.key.key(request).as_ref());
+        target.budget.called();
+        Mark::keeping(target)
     }
 }
 
@@ -229,6 +236,10 @@ where
 
     fn single(&self) -> &Anchored<Target> {
         self.unmatched()
+    }
+
+    fn reconfigured(&self) {
+        self.all().iter().for_each(Target::reconfigured);
     }
 
     fn watch(&self, circuit: &CircuitBreaker) {

@@ -112,17 +112,24 @@ async fn calls_are_repeated_though_their_key_has_given_way() {
     assert_eq!(first.await.expect("an answer").status(), 200);
 }
 
-// A key that was there before kept what was in force then: its time began with the first failure.
+// What was in force when a key was seen first was kept: its time began with the first failure.
 #[tokio::test(start_paused = true)]
-async fn a_longest_time_that_is_set_later_holds_for_known_keys_from_the_beginning_of_a_call() {
-    let (callee, calls) = callee(u32::MAX, Duration::from_millis(400));
-    let layer = layer(CONFIG).keyed(key::host());
-    let mut service = layer.layer(callee);
+async fn a_longest_time_that_is_set_later_holds_from_the_beginning_of_a_call() {
+    let longest = CONFIG.max_elapsed(Duration::from_millis(499));
+    let takes = Duration::from_millis(400);
+    let (sick, calls) = callee(u32::MAX, takes);
+    let all = layer(CONFIG);
+    all.handle().reconfigure(longest).expect("it fits");
+    let _ = status(&mut all.layer(sick), to("a.example")).await;
+    assert_eq!(calls.get(), 1, "a target that is new");
+    let (callee, calls) = callee(u32::MAX, takes);
+    let keyed = layer(CONFIG).keyed(key::host());
+    let mut service = keyed.layer(callee);
     let _ = status(&mut service, to("a.example")).await;
-    layer.handle().reconfigure(CONFIG.max_elapsed(Duration::from_millis(499))).expect("it fits");
+    keyed.handle().reconfigure(longest).expect("it fits");
     let before = calls.get();
     let _ = status(&mut service, to("a.example")).await;
-    assert_eq!(calls.get() - before, 1);
+    assert_eq!(calls.get() - before, 1, "a key that is known");
 }
 
 /// Writes down what is told.

@@ -90,14 +90,21 @@ fn a_call_that_goes_well_allocates_nothing_and_reads_no_clock() {
     let layer = of(config);
     let mut service = layer.layer(service_fn(answer));
     assert_eq!(cost(&clock, &mut service), (0, 0), "beside its layer");
-    let mut service = of(config.max_elapsed(Duration::from_secs(9))).layer(service_fn(answer));
-    assert_eq!(cost(&clock, &mut service), (0, 0), "with a longest time");
     let mut service = of(config).keyed_fn(|_: &Web| Some(7)).layer(service_fn(answer));
     assert_eq!(cost(&clock, &mut service), (0, 0), "keyed");
     let tokens = Budget::tokens(10, 1_000, 1, 1);
     let mut service = of(config.budget(tokens)).layer(service_fn(answer));
     assert_eq!(cost(&clock, &mut service), (0, 0), "with a full purse");
     drop(layer);
+}
+
+// S-BACKOFF-10: how long a call has taken is known by the clock only.
+#[test]
+fn a_longest_time_costs_a_look_at_the_clock() {
+    let clock = CountingClock::default();
+    let config = BackoffConfig::new().max_elapsed(Duration::from_secs(9));
+    let mut service = BackoffLayer::with_clock(config, clock.clone()).layer(service_fn(answer));
+    assert_eq!(cost(&clock, &mut service), (0, 1_000));
 }
 
 // S-BACKOFF-10: a share of calls is one of calls.

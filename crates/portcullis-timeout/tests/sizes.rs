@@ -95,7 +95,11 @@ fn a_timeout_is_small_until_calls_are_waited_for_and_bounded_then() {
         runtime.block_on(async {
             for turn in 0..500 {
                 let work = tokio::time::sleep(Duration::from_millis(turn % 7));
-                let _ = timeout.run(async { Ok::<_, ()>(work.await) }).await;
+                let work = async {
+                    work.await;
+                    Ok::<_, ()>(())
+                };
+                assert_eq!(timeout.run(work).await, Ok(()));
             }
         });
     });

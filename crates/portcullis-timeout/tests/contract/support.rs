@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use portcullis_timeout::breaker_core::{
-    Event, EventKind, Name, Observe, Reason, Rejected, TokioClock,
+    Clock as _, Event, EventKind, Name, Observe, Reason, Rejected, TokioClock,
 };
 use portcullis_timeout::portcullis_http::keep_refusal;
 use portcullis_timeout::{AdaptiveTimeoutLayer, TimeoutConfig};
@@ -147,9 +147,9 @@ pub(crate) async fn send<S, E: std::fmt::Debug>(
 where
     S: Service<Request<()>, Response = Response<String>, Error = E>,
 {
-    let begin = tokio::time::Instant::now();
+    let begin = TokioClock::new().now();
     let answer = service.ready().await.expect("ready").call(request).await.expect("an answer");
-    (answer, begin.elapsed())
+    (answer, TokioClock::new().now().since(begin))
 }
 
 /// Writes down what it is told.
