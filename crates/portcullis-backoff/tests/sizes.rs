@@ -18,11 +18,11 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 /// What a response future may weigh beyond the one that it wraps and what is kept of the request.
-const FUTURE: usize = 56;
+const FUTURE: usize = 48;
 /// What is kept of a request without a body.
 const KEPT: usize = 232;
 /// What an idle layer may hold.
-const LAYER: i64 = 1_280;
+const LAYER: i64 = 1_216;
 
 type Web = Request<()>;
 type Page = Response<()>;
