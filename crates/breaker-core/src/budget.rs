@@ -15,6 +15,7 @@ mod tokens;
 mod watched;
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::anchor::{Anchor, Anchored};
 use crate::breaker::CircuitBreaker;
@@ -162,15 +163,12 @@ impl RetryBudget {
         })
     }
 
-    /// Gives back what [`try_retry`](Self::try_retry) took after a failure of this kind, where the
-    /// retry is not made: the call was dropped while it waited for its turn.
-    ///
-    /// A budget by [ratio](Budget::ratio) forgets retries by itself as its window goes on; what has
-    /// waited for longer than that window must not be given back.
-    pub fn refund(&self, kind: FailureKind) {
+    /// Gives back what [`try_retry`](Self::try_retry) took so long ago, after a failure of this kind,
+    /// where the retry is not made: the call was dropped while it waited for its turn.
+    pub fn refund(&self, kind: FailureKind, held: Duration) {
         let now = self.now_if(self.0.rules.dates_retries());
         self.step(|account| {
-            account.rules.refund(kind, now);
+            account.rules.refund(kind, held, now);
             account.refunded = account.refunded.saturating_add(1);
         });
     }

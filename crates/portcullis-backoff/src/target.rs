@@ -124,7 +124,7 @@ impl Target {
             }
         };
         // Gives it back if the user's code says no, or panics.
-        let paid = Paid::of(this, failed.kind);
+        let paid = Paid::of(this, failed.kind, now);
         let Some(request) = again() else {
             Self::decided(this, now, failed, &Plan::fail(Why::NotKept));
             return Err(Why::NotKept);
@@ -219,13 +219,14 @@ pub(crate) struct Further<R> {
 pub(crate) struct Paid {
     target: Anchored<Target>,
     kind: FailureKind,
+    at: Tick,
     waits: bool,
     made: bool,
 }
 
 impl Paid {
-    fn of(target: &Anchored<Target>, kind: FailureKind) -> Self {
-        Self { target: target.clone(), kind, waits: false, made: false }
+    fn of(target: &Anchored<Target>, kind: FailureKind, at: Tick) -> Self {
+        Self { target: target.clone(), kind, at, waits: false, made: false }
     }
 
     /// A call waits for it, which can be given up from now on.
@@ -245,7 +246,8 @@ impl Drop for Paid {
         if self.made {
             return;
         }
-        self.target.budget.refund(self.kind);
+        let ago = self.target.hub.now().since(self.at);
+        self.target.budget.refund(self.kind, ago);
         if self.waits {
             self.target.given_up();
         }

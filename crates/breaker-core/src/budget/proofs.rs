@@ -89,8 +89,9 @@ proptest! {
                 }
                 Event::Hedge => prop_assert_eq!(budget.try_hedge(), rules.hedge(now)),
                 Event::Refund(kind) => {
-                    budget.refund(kind);
-                    rules.refund(kind, now);
+                    let held = Duration::from_millis(700);
+                    budget.refund(kind, held);
+                    rules.refund(kind, held, now);
                 }
             }
             prop_assert_eq!(lock(&budget.0.account).rules, rules, "another budget");
@@ -163,8 +164,8 @@ proptest! {
             if what < 2 {
                 // Whichever it is.
                 let dropped = if what == 0 { waiting.pop_front() } else { waiting.pop_back() };
-                if dropped.is_some() {
-                    rules.refund(FailureKind::Internal, now);
+                if let Some(paid) = dropped {
+                    rules.refund(FailureKind::Internal, now.since(paid), now);
                 }
             } else if rules.retry(FailureKind::Internal, now) {
                 waiting.push_back(now);

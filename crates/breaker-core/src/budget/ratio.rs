@@ -1,5 +1,7 @@
 //! The budget that is a share of the calls: [`Ratio`].
 
+use std::time::Duration;
+
 use super::config::Share;
 use crate::clock::Tick;
 
@@ -46,14 +48,14 @@ impl Ratio {
         granted
     }
 
-    /// A retry that was paid is not made. The oldest is taken for it: whichever it was, what stays
-    /// in the ring stays there as long as it must.
-    pub(super) fn refund(&mut self, now: Tick) {
+    /// A retry that was paid so long ago is not made. One that the ring has forgotten already stands
+    /// in nobody's way.
+    pub(super) fn refund(&mut self, now: Tick, held: Duration) {
         self.advance(now);
-        let newest = self.newest;
-        let mut oldest_first = (0..RING as u64).rev().filter_map(|age| newest.checked_sub(age));
-        if let Some(at) = oldest_first.find(|&at| self.ring[place(at)].retries > 0) {
-            self.ring[place(at)].retries -= 1;
+        let paid = self.share.bucket(Tick::ZERO.after(now.since(Tick::ZERO.after(held))));
+        if self.newest - paid.min(self.newest) < RING as u64 {
+            let retries = &mut self.ring[place(paid.min(self.newest))].retries;
+            *retries = retries.saturating_sub(1);
         }
     }
 

@@ -3,6 +3,8 @@
 use super::adaptive::Adaptive;
 use super::ratio::Ratio;
 use super::tokens::{Throttle, Tokens};
+use std::time::Duration;
+
 use crate::clock::Tick;
 use crate::outcome::{FailureKind, Outcome};
 
@@ -71,11 +73,11 @@ impl Rules {
         }
     }
 
-    /// A retry that was paid is not made.
-    pub(super) fn refund(&mut self, kind: FailureKind, now: Tick) {
+    /// A retry that was paid so long ago is not made.
+    pub(super) fn refund(&mut self, kind: FailureKind, held: Duration, now: Tick) {
         match self {
             Self::Adaptive(rule) => rule.refund(kind),
-            Self::Ratio(rule) => rule.refund(now),
+            Self::Ratio(rule) => rule.refund(now, held),
             Self::Tokens(rule) => rule.refund(kind),
             Self::Grpc(_) | Self::Unlimited | Self::Nothing => {}
         }

@@ -172,10 +172,10 @@ fn a_retry_that_is_not_made_costs_nothing() {
         let before = budget.balance();
         assert!(budget.try_retry(kind) && budget.balance() < before);
         clock.advance(Duration::from_secs(5));
-        budget.refund(kind);
+        budget.refund(kind, Duration::from_secs(5));
         assert_eq!((budget.balance(), budget.snapshot().refunded), (before, 1));
         // There is never more than there can be.
-        budget.refund(kind);
+        budget.refund(kind, Duration::ZERO);
         assert!(budget.balance() <= 500.0 && retries(&budget, kind) <= 100);
     }
 }

@@ -79,9 +79,10 @@ impl Watch {
     /// The second attempt was refused: there was none.
     pub(crate) fn refused(&self) {
         self.home.rule().refused();
-        if self.home.now().since(self.sent) <= SOON {
+        let held = self.home.now().since(self.sent);
+        if held <= SOON {
             // Of a kind that costs what a hedge does.
-            self.home.purse().budget.refund(FailureKind::Connection);
+            self.home.purse().budget.refund(FailureKind::Connection, held);
         }
     }
 
