@@ -218,3 +218,51 @@ async fn a_call_that_was_not_repeated_does_not_poll_its_attempt_again() {
     let _ = (&mut call).await;
     let _ = (&mut call).await;
 }
+
+/// Keeps the waits that are told.
+#[derive(Clone, Default)]
+struct Waits(Arc<Mutex<Vec<Duration>>>);
+
+impl Observe for Waits {
+    fn event(&self, event: &Event<'_>) {
+        if let EventKind::Retried { delay, .. } = event.kind {
+            self.0.lock().expect("no panic").push(*delay);
+        }
+    }
+}
+
+/// How many of these lie less than a millisecond below a second.
+fn at_a_second(waits: &[Duration]) -> usize {
+    let least = Duration::from_millis(999);
+    waits.iter().filter(|wait| **wait > least).count()
+}
+
+// A delay was made longer after it had been spread, and cut at the cap: all clients met there.
+#[tokio::test(start_paused = true)]
+async fn clients_whose_limit_is_reached_do_not_meet_at_the_cap() {
+    let second = Duration::from_secs(1);
+    for delays in [Delays::exponential(second), Delays::full_jitter(second)] {
+        let config = CONFIG.delays(delays.cap(second)).max_attempts(100).same_for_all_methods();
+        let waits = Waits::default();
+        let layer = layer(config.rate_limited_backoff(256)).observe(waits.clone());
+        let limited = service_fn(|_: Web| async {
+            Ok::<_, BoxError>(Response::builder().status(429).body(())?)
+        });
+        assert_eq!(status(&mut layer.layer(limited), to("a.example")).await, 429);
+        let waits = waits.0.lock().expect("no panic");
+        assert!(waits.iter().all(|wait| *wait <= second));
+        assert_eq!(waits.len(), 99);
+        assert!(at_a_second(&waits) < 20, "{} of 99", at_a_second(&waits));
+    }
+}
+
+// Two of three decorrelated delays were the cap itself, once it was reached.
+#[test]
+fn decorrelated_delays_do_not_meet_at_the_cap() {
+    let second = Duration::from_secs(1);
+    let delays = Delays::decorrelated(second / 100).cap(second);
+    let hosts = portcullis_backoff::Backoffs::new(delays);
+    let waits: Vec<_> = (0..1_000).map(|_| hosts.failed(&"a.example")).collect();
+    assert!(waits.iter().all(|wait| *wait <= second));
+    assert!(at_a_second(&waits) < 100, "{} of 1000", at_a_second(&waits));
+}
