@@ -213,7 +213,9 @@ impl Memory {
 /// What is known of the call, if it may be made again at all.
 fn may_repeat(config: &BackoffConfig, failed: &Failed) -> Result<About, Why> {
     if failed.refused {
-        if !config.retry_refusals || failed.advice.wait.is_none() {
+        // Whoever comes sooner than it says is refused again, so its wait is not cut short.
+        let fits = failed.advice.wait.is_some_and(|wait| wait <= config.hint_cap);
+        if !config.retry_refusals || !fits {
             return Err(Why::Refused);
         }
     } else {

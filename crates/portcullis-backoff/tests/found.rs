@@ -266,3 +266,26 @@ fn decorrelated_delays_do_not_meet_at_the_cap() {
     assert!(waits.iter().all(|wait| *wait <= second));
     assert!(at_a_second(&waits) < 100, "{} of 1000", at_a_second(&waits));
 }
+
+/// Refuses by an error, and names this wait.
+fn refusal(wait: Duration) -> BoxError {
+    use portcullis_backoff::breaker_core::{Name, Reason, Rejected};
+    Rejected::new(Name::new("inner"), Reason::Open).with_retry_after(wait).into()
+}
+
+// A wait beyond the cap of hints was cut to it, and the call made while the circuit was still open.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_for_longer_than_a_hint_may_be_is_not_repeated_sooner() {
+    let config = CONFIG.retry_refusals(true).hint_cap(Duration::from_secs(60));
+    for (wait, expected) in [(60, 5), (61, 1)] {
+        let calls = Rc::new(Cell::new(0));
+        let seen = calls.clone();
+        let open = service_fn(move |_: Web| {
+            seen.set(seen.get() + 1);
+            ready(Err::<Page, _>(refusal(Duration::from_secs(wait))))
+        });
+        let mut service = layer(config).layer(open);
+        let _ = service.ready().await.expect("ready").call(to("a.example")).await;
+        assert_eq!(calls.get(), expected, "{wait}");
+    }
+}
