@@ -289,3 +289,35 @@ async fn a_refusal_for_longer_than_a_hint_may_be_is_not_repeated_sooner() {
         assert_eq!(calls.get(), expected, "{wait}");
     }
 }
+
+// A second attempt that was refused further in had been paid for, though the callee never saw it.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_is_refused_further_in_is_given_back() {
+    let budget = RetryBudget::with_clock(Budget::tokens(3, 0, 1, 1), TokioClock::new());
+    let calls = Rc::new(Cell::new(0));
+    let seen = calls.clone();
+    let trips = service_fn(move |_: Web| {
+        seen.set(seen.get() + 1);
+        let refused = seen.get() > 1;
+        let sick = Response::builder().status(503).body(()).map_err(BoxError::from);
+        ready(if refused { Err(refusal(Duration::from_secs(1))) } else { sick })
+    });
+    let layer = layer(CONFIG).budget(&budget);
+    let mut service = layer.layer(trips.clone());
+    let answer = service.ready().await.expect("ready").call(to("a.example")).await;
+    assert!(answer.is_err());
+    assert_eq!((calls.get(), budget.balance()), (2, 3.0));
+    let snapshot = budget.snapshot();
+    assert_eq!((snapshot.taken, snapshot.refunded), (1, 1));
+    calls.set(0);
+    // Without Tower.
+    let backoff = portcullis_backoff::Backoff::with_clock(
+        CONFIG.budget(Budget::tokens(3, 0, 1, 1)),
+        TokioClock::new(),
+    );
+    let answer = backoff.run_with(portcullis_backoff::portcullis_http::HttpOrGrpc, |_| {
+        trips.clone().oneshot(to("a.example"))
+    });
+    assert!(answer.await.is_err());
+    assert_eq!((calls.get(), backoff.budget().balance()), (2, 3.0));
+}
