@@ -321,3 +321,21 @@ async fn an_attempt_that_is_refused_further_in_is_given_back() {
     assert!(answer.await.is_err());
     assert_eq!((calls.get(), backoff.budget().balance()), (2, 3.0));
 }
+
+// Of a service that is not HTTP a refusal was an error like any other: it was repeated at once, into
+// an open circuit.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_not_repeated_where_all_errors_are_failures() {
+    let calls = Rc::new(Cell::new(0));
+    let seen = calls.clone();
+    let open = service_fn(move |_: u8| {
+        seen.set(seen.get() + 1);
+        ready(Err::<(), _>(refusal(Duration::from_millis(10))))
+    });
+    let layer = BackoffLayer::generic(CONFIG);
+    assert!(layer.layer(open.clone()).oneshot(1).await.is_err());
+    assert_eq!((calls.get(), layer.handle().snapshot().failed), (1, 0));
+    let layer = BackoffLayer::generic(CONFIG.retry_refusals(true));
+    assert!(layer.layer(open).oneshot(1).await.is_err());
+    assert_eq!(calls.get(), 4, "it names a wait");
+}
