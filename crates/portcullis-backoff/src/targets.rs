@@ -132,6 +132,8 @@ impl fmt::Debug for Mark {
 #[derive(Clone)]
 pub struct ForAll {
     pub(crate) target: Anchored<Target>,
+    /// One for each clone, and none for calls.
+    owners: Arc<()>,
     mark: Mark,
     /// Where the budget was given, it is for the keys, too.
     given: bool,
@@ -148,7 +150,7 @@ impl ForAll {
 
     pub(crate) fn new(target: Anchored<Target>, given: bool) -> Self {
         let (mark, counts) = (Mark::of(&target), target.budget.counts_calls());
-        Self { target, mark, given, counts }
+        Self { target, owners: Arc::default(), mark, given, counts }
     }
 
     /// The budget that was given.
@@ -165,7 +167,7 @@ impl<Req> Targets<Req> for ForAll {
         }
         // Nobody else has it: `service.oneshot(request)` lets go of the service, and so of the layer,
         // before the first answer. Where others have it, a call counts no reference.
-        let kept = self.target.is_alone().then(|| self.target.clone());
+        let kept = (Arc::strong_count(&self.owners) == 1).then(|| self.target.clone());
         Mark { kept, ..self.mark }
     }
 }

@@ -339,3 +339,23 @@ async fn a_refusal_is_not_repeated_where_all_errors_are_failures() {
     assert!(layer.layer(open).oneshot(1).await.is_err());
     assert_eq!(calls.get(), 4, "it names a wait");
 }
+
+// Only the first of several calls kept what belongs to a service that nobody else has.
+#[tokio::test(start_paused = true)]
+async fn every_call_of_a_service_that_is_gone_is_repeated() {
+    let sick = Rc::new(Cell::new(true));
+    let answer = move |request: Web| {
+        let well = request.uri().host() == Some("well.example") || !sick.replace(false);
+        let takes = Duration::from_millis(if well { 10 } else { 50 });
+        async move {
+            tokio::time::sleep(takes).await;
+            Ok::<_, BoxError>(Response::builder().status(if well { 200 } else { 503 }).body(())?)
+        }
+    };
+    let mut service = layer(CONFIG).layer(service_fn(answer));
+    let one = service.ready().await.expect("ready").call(to("well.example"));
+    let other = service.ready().await.expect("ready").call(to("sick.example"));
+    drop(service);
+    assert_eq!(one.await.expect("an answer").status(), 200);
+    assert_eq!(other.await.expect("an answer").status(), 200);
+}
