@@ -359,3 +359,36 @@ async fn every_call_of_a_service_that_is_gone_is_repeated() {
     assert_eq!(one.await.expect("an answer").status(), 200);
     assert_eq!(other.await.expect("an answer").status(), 200);
 }
+
+/// Counts the patterns that are told.
+#[derive(Clone, Default)]
+struct Patterns(Arc<Mutex<u32>>);
+
+impl Observe for Patterns {
+    fn event(&self, event: &Event<'_>) {
+        if let EventKind::PatternFound { .. } = event.kind {
+            *self.0.lock().expect("no panic") += 1;
+        }
+    }
+}
+
+// A pattern that was found when the budget was used up was never told.
+#[tokio::test(start_paused = true)]
+async fn a_pattern_is_told_though_nothing_is_repeated() {
+    let often = Rc::new(Cell::new(0));
+    let turns = service_fn(move |_: Web| {
+        often.set(often.get() + 1);
+        let status = if often.get() % 2 == 0 { 200 } else { 503 };
+        async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok::<_, BoxError>(Response::builder().status(status).body(())?)
+        }
+    });
+    let told = Patterns::default();
+    let layer = layer(CONFIG.budget(Budget::none())).observe(told.clone());
+    let mut service = layer.layer(turns);
+    for _ in 0..9 {
+        let _ = status(&mut service, to("a.example")).await;
+    }
+    assert_eq!(*told.0.lock().expect("no panic"), 1);
+}
