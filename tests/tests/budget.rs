@@ -8,12 +8,14 @@ use std::collections::BTreeSet;
 use std::process::{Command, Output};
 
 /// A library crate and the largest tree that it may have, where we promise one.
-const BUDGETS: [(&str, Option<usize>); 6] = [
+const BUDGETS: [(&str, Option<usize>); 8] = [
     ("breaker-core", Some(8)),
     ("portcullis-http", Some(16)),
+    ("portcullis-backoff", Some(16)),
     ("portcullis-breaker", Some(16)),
     ("portcullis-priority", Some(16)),
     ("portcullis-ratelimit", Some(16)),
+    ("portcullis-timeout", Some(16)),
     // All layers together, with axum-core: the figure is shown, nothing is promised.
     ("portcullis", None),
 ];

@@ -228,7 +228,8 @@ impl BackoffConfig {
     /// # Panics
     /// When `time` is longer than a day.
     pub const fn least_time(mut self, time: Duration) -> Self {
-        assert!(time.as_secs() <= Self::MAX_WAIT.as_secs(), "what must be left is at most a day");
+        let fits = time.as_nanos() <= Self::MAX_WAIT.as_nanos();
+        assert!(fits, "what must be left is at most a day");
         self.least_time = time;
         self
     }

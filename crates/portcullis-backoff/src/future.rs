@@ -3,16 +3,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use breaker_core::{Classify, Outcome, Replay, RetryPath, Tick};
+use breaker_core::{Anchored, Classify, Outcome, Replay, RetryPath, Tick};
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
 use crate::elsewhere::Elsewhere;
-use crate::policy::{Decision, Failed, Why};
+use crate::policy::{Failed, Why};
 use crate::record::Sequence;
-use crate::target::{Course, Target};
-use crate::targets::{Mark, Paid, failure};
+use crate::target::{Course, Further, Paid, Target};
+use crate::targets::{Mark, failure};
 
 pin_project! {
     /// The answer of a service whose calls are repeated: named, pinned, never boxed.
@@ -60,6 +60,8 @@ struct Again<S, P, E, Kept> {
 
 /// What there is to know of a call that has failed once.
 struct Past<Req> {
+    /// It is kept, though the layer may go meanwhile.
+    target: Anchored<Target>,
     began: Tick,
     attempt: u32,
     course: Course,
@@ -81,7 +83,7 @@ where
     E: Elsewhere<Req, S::Response, S::Error>,
 {
     #[inline]
-    pub(crate) const fn once(inner: S::Future, classify: C, mark: Mark) -> Self {
+    pub(crate) fn once(inner: S::Future, (classify, mark): (C, Mark)) -> Self {
         let stage = Stage::Attempt { inner };
         Self { stage, classify, mark, again: None, past: None }
     }
@@ -114,7 +116,7 @@ where
         let this = self.as_mut().project();
         let StageProj::Attempt { inner } = this.stage.project() else { return self.goes_on(cx) };
         let Poll::Ready(result) = inner.poll(cx) else {
-            if this.past.is_none() && !this.mark.target.is_at_rest() {
+            if this.past.is_none() && !this.mark.is_target_at_rest() {
                 self.stamp();
             }
             return Poll::Pending;
@@ -184,8 +186,7 @@ where
     #[cold]
     fn stamp(self: Pin<&mut Self>) {
         let this = self.project();
-        let began = this.mark.target.get().map(|target| target.hub().now());
-        *this.past = began.map(Past::since);
+        *this.past = this.mark.target().map(Past::of);
     }
 
     /// Decides what is done about an attempt that did not go well; the result, if that is all.
@@ -195,13 +196,18 @@ where
         outcome: Outcome,
     ) -> Option<Result<S::Response, S::Error>> {
         let mut this = self.as_mut().project();
+        // First the attempt goes, and with it the rest of a body that it had not sent.
+        this.stage.set(Stage::Between);
         let refused = this.classify.is_refusal(result.as_ref());
         let Some(kind) = failure(outcome, refused) else { return Some(result) };
         if !refused {
             this.mark.ended(outcome);
         }
-        let Some(target) = this.mark.target.get() else { return Some(result) };
-        let past = this.past.get_or_insert_with(|| Past::since(target.hub().now()));
+        let past = match (&mut *this.past, this.mark.target()) {
+            (Some(past), _) => &mut **past,
+            (past @ None, Some(target)) => &mut **past.insert(Past::of(target)),
+            (None, None) => return Some(result),
+        };
         let failed = Failed {
             attempt: past.attempt,
             kind,
@@ -212,29 +218,23 @@ where
             has_alternative: E::EXISTS,
             unknown_too: false,
         };
-        let (delay, elsewhere) = match Target::failed(&target, &mut past.course, &failed) {
-            Decision::Retry(delay) | Decision::BackOff(delay) => (delay, false),
-            Decision::Redirect(delay) => (delay, true),
-            Decision::FailFast(why) => {
+        let (again, number) = (this.again.as_ref(), past.attempt.saturating_add(1));
+        let request = || again.and_then(|again| again.replay.again(&again.kept, number));
+        match Target::failed(&past.target, &mut past.course, &failed, request) {
+            Ok(Further { request, delay, elsewhere, paid }) => {
+                // The response goes before the wait: its body may hold a connection, or a slot.
+                drop(result);
+                past.attempt = number;
+                past.next = Some(Coming { request, sleep: timer(delay), elsewhere, paid });
+                None
+            }
+            Err(why) => {
                 if past.attempt > 1 || why == Why::Budget {
                     RetryPath::spend();
                 }
-                return Some(result);
+                Some(result)
             }
-        };
-        let paid = this.mark.paid(kind, target.hub().now());
-        // First the attempt goes, and with it the rest of a body that it had not sent.
-        this.stage.set(Stage::Between);
-        let next = this
-            .again
-            .as_ref()
-            .and_then(|again| again.replay.again(&again.kept, past.attempt.saturating_add(1)));
-        let Some(request) = next else { return Some(result) };
-        // The response goes before the wait: its body may hold a connection, or a slot.
-        drop(result);
-        past.attempt = past.attempt.saturating_add(1);
-        past.next = Some(Coming { request, sleep: timer(delay), elsewhere, paid });
-        None
+        }
     }
 
     /// Waits, and makes the next attempt when its service is ready.
@@ -276,9 +276,10 @@ fn timer(delay: Duration) -> Option<Pin<Box<Sleep>>> {
 }
 
 impl<Req> Past<Req> {
-    fn since(began: Tick) -> Box<Self> {
+    fn of(target: Anchored<Target>) -> Box<Self> {
         let course = Course { sequence: Sequence::default(), next: None };
-        Box::new(Self { began, attempt: 1, course, next: None })
+        let began = target.hub().now();
+        Box::new(Self { target, began, attempt: 1, course, next: None })
     }
 }
 

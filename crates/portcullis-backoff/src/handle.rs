@@ -11,10 +11,10 @@ use tokio::time::sleep;
 
 use crate::config::BackoffConfig;
 use crate::hub::Hub;
-use crate::policy::{Decision, Failed, Why};
+use crate::policy::{Failed, Why};
 use crate::record::Sequence;
 use crate::snapshot::Snapshot;
-use crate::target::{Course, Target};
+use crate::target::{Course, Further, Target};
 use crate::targets::{ForAll, Mark, Registry, Targets as _, failure};
 
 /// The retries of one callee, shared by its clones: for SDKs, pools and everything that is no
@@ -123,18 +123,17 @@ impl Backoff {
                 has_alternative: false,
                 unknown_too: true,
             };
-            let delay = match Target::failed(target, &mut course, &failed) {
-                Decision::Retry(delay) | Decision::BackOff(delay) => delay,
-                Decision::FailFast(why) => {
+            let further = Target::failed(target, &mut course, &failed, || Some(()));
+            let Further { delay, paid, .. } = match further {
+                Ok(further) => further,
+                Err(why) => {
                     if number > 1 || why == Why::Budget {
                         RetryPath::spend();
                     }
                     return result;
                 }
-                Decision::Redirect(_) => return result,
             };
             drop(result);
-            let paid = mark.paid(kind, target.hub().now());
             if !delay.is_zero() {
                 sleep(delay).await;
             }
@@ -151,6 +150,7 @@ impl Backoff {
     pub fn reconfigure(&self, config: BackoffConfig) -> Result<(), ConfigErrors> {
         config.check()?;
         self.whole.hub().reconfigure(config);
+        self.whole.reconfigured();
         Ok(())
     }
 
@@ -165,9 +165,10 @@ impl Backoff {
         self.whole.single().budget.clone()
     }
 
-    /// Watches a circuit further in: see [`RetryBudget::watch`].
+    /// Watches a circuit further in: see [`RetryBudget::watch`]. Of keyed targets all do, also those
+    /// that are made later.
     pub fn watch(&self, circuit: &CircuitBreaker) {
-        self.whole.single().budget.watch(circuit);
+        self.whole.watch(circuit);
     }
 
     /// Has `observer` told what happens from now on.

@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use breaker_core::{Clock, Observe, Observers, Percent, ResourceGauge, ResourceProbe, Tick};
+use breaker_core::{
+    CircuitBreaker, Clock, Observe, Observers, Percent, ResourceGauge, ResourceProbe, RetryBudget,
+    Tick,
+};
 
 use crate::config::BackoffConfig;
 use crate::sync::{Mutex, lock};
@@ -19,15 +22,18 @@ struct Company {
     config: Arc<BackoffConfig>,
     observers: Observers,
     gauge: Option<Arc<ResourceGauge>>,
+    /// The circuit that budgets watch, also those of targets that are made later.
+    circuit: Option<CircuitBreaker>,
 }
 
 /// How often a probe is asked at most.
 const PROBED: Duration = Duration::from_secs(1);
 
 impl Hub {
+    #[allow(clippy::large_types_passed_by_value, reason = "it goes on into an `Arc`")]
     pub(crate) fn new(config: BackoffConfig, clock: Arc<dyn Clock>) -> Arc<Self> {
         let (config, observers) = (Arc::new(config), Observers::default());
-        let company = Company { config, observers, gauge: None };
+        let company = Company { config, observers, gauge: None, circuit: None };
         Arc::new(Self { clock, company: Mutex::new(company) })
     }
 
@@ -43,6 +49,7 @@ impl Hub {
         lock(&self.company).config.clone()
     }
 
+    #[allow(clippy::large_types_passed_by_value, reason = "it goes on into an `Arc`")]
     pub(crate) fn reconfigure(&self, config: BackoffConfig) {
         let config = Arc::new(config);
         let old = std::mem::replace(&mut lock(&self.company).config, config);
@@ -66,6 +73,27 @@ impl Hub {
         let gauge = Some(Arc::new(ResourceGauge::new(probe, PROBED)));
         let old = std::mem::replace(&mut lock(&self.company).gauge, gauge);
         drop(old);
+    }
+
+    pub(crate) fn watch(&self, circuit: &CircuitBreaker) {
+        let circuit = Some(circuit.keep());
+        let old = std::mem::replace(&mut lock(&self.company).circuit, circuit);
+        drop(old);
+    }
+
+    /// Has this budget watch the circuit, where there is one.
+    pub(crate) fn watched_by(&self, budget: &RetryBudget) {
+        let circuit = lock(&self.company).circuit.clone();
+        if let Some(circuit) = circuit {
+            budget.watch(&circuit);
+        }
+    }
+
+    /// A budget of its own for a target.
+    pub(crate) fn budget(&self) -> RetryBudget {
+        let budget = RetryBudget::with_clock(self.config().budget, self.clock());
+        self.watched_by(&budget);
+        budget
     }
 
     /// How busy the machine is, where somebody knows.

@@ -5,14 +5,12 @@ use std::fmt::Display;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 
-use breaker_core::{Anchored, Name, RetryBudget};
+use breaker_core::{Anchored, CircuitBreaker, Name, RetryBudget};
 
-use crate::config::BackoffConfig;
 use crate::hub::Hub;
 use crate::snapshot::Counts;
 use crate::sync::{Mutex, lock};
 use crate::target::Target;
-use crate::targets::{Mark, counted};
 
 /// The targets of a layer.
 ///
@@ -25,19 +23,22 @@ pub(crate) struct Keyed<K> {
     shared: Option<RetryBudget>,
     hasher: RandomState,
     shards: Box<[Mutex<Shard<K>>]>,
-    unmatched: (Anchored<Target>, Mark),
-    overflow: (Anchored<Target>, Mark),
-    per_shard: usize,
+    unmatched: Anchored<Target>,
+    overflow: Anchored<Target>,
 }
 
 struct Shard<K> {
     places: HashMap<K, usize, RandomState>,
-    entries: Vec<(K, Anchored<Target>, Mark)>,
+    entries: Vec<Entry<K>>,
+    /// How many there may be.
+    most: usize,
     /// Where the search for a place goes on.
     hand: usize,
     /// What targets counted that have given way.
     gone: Counts,
 }
+
+type Entry<K> = (K, Anchored<Target>);
 
 const SHARDS: usize = 16;
 
@@ -45,71 +46,62 @@ const SHARDS: usize = 16;
 const LOOKS: usize = 8;
 
 impl<K: Clone + Display + Eq + Hash> Keyed<K> {
-    pub(crate) fn new(hub: &Arc<Hub>, shared: Option<RetryBudget>) -> Self {
+    pub(crate) fn new(hub: &Arc<Hub>, shared: Option<&RetryBudget>) -> Self {
         let hasher = RandomState::new();
         let most = hub.config().max_keys as usize;
-        let shard = |_| {
+        let shards = SHARDS.min(most);
+        let shard = |number| {
             let (places, gone) = (HashMap::with_hasher(hasher.clone()), Counts::default());
-            Mutex::new(Shard { places, entries: Vec::new(), hand: 0, gone })
+            // All together as many as there may be.
+            let most = most / shards + usize::from(number < most % shards);
+            Mutex::new(Shard { places, entries: Vec::new(), most, hand: 0, gone })
         };
         let single = |name: &str, seed: u64| {
             let label = Some(Name::cut(name));
-            let budget = shared.clone().unwrap_or_else(|| budget(hub));
-            let target = Target::open(hub, label, budget, hasher.hash_one(seed));
-            let mark = Mark::of(&target);
-            (target, mark)
+            let budget = shared.cloned().unwrap_or_else(|| hub.budget());
+            Target::open(hub, label, budget, hasher.hash_one(seed))
         };
         Self {
             hub: hub.clone(),
-            shards: (0..SHARDS).map(shard).collect(),
+            shards: (0..shards).map(shard).collect(),
             unmatched: single("unmatched", 1),
             overflow: single("overflow", 2),
-            per_shard: most.div_ceil(SHARDS).max(1),
-            shared: shared.clone(),
+            shared: shared.cloned(),
             hasher,
         }
     }
 
-    /// The target of this key, or that of calls without one, for a call that begins.
-    pub(crate) fn mark(&self, key: Option<&K>) -> Mark {
-        let mark = self.find(key);
-        if mark.budget.budget().is_some_and(|budget| budget.counts_calls()) {
-            counted(mark.budget);
-        }
-        mark
-    }
-
-    fn find(&self, key: Option<&K>) -> Mark {
-        let Some(key) = key else { return self.unmatched.1 };
+    /// The target of this key, or that of calls without one.
+    pub(crate) fn target(&self, key: Option<&K>) -> Anchored<Target> {
+        let Some(key) = key else { return self.unmatched.clone() };
         let hash = self.hasher.hash_one(key);
-        let shard = &self.shards[hash as usize % SHARDS];
-        if let Some(mark) = lock(shard).find(key) {
-            return mark;
+        let shard = &self.shards[hash as usize % self.shards.len()];
+        if let Some(target) = lock(shard).find(key) {
+            return target;
         }
         // The label of a key is the user's code, and so is the clock: not under the lock.
         let label = Some(Name::cut(&key.to_string()));
-        let budget = self.shared.clone().unwrap_or_else(|| budget(&self.hub));
+        let budget = self.shared.clone().unwrap_or_else(|| self.hub.budget());
         let target = Target::open(&self.hub, label, budget, hash);
         let (now, config) = (self.hub.now(), self.hub.config());
-        let mark = Mark::of(&target);
         let old = {
             let mut shard = lock(shard);
-            if let Some(mark) = shard.find(key) {
-                return mark;
+            if let Some(target) = shard.find(key) {
+                return target;
             }
-            let full = shard.entries.len() >= self.per_shard;
+            let full = shard.entries.len() >= shard.most;
             let place = full.then(|| shard.free_place(|old| old.is_forgettable(&config, now)));
             match place {
-                Some(None) => return self.overflow.1,
-                Some(Some(place)) => shard.replace(place, (key.clone(), target, mark)),
+                Some(None) => return self.overflow.clone(),
+                Some(Some(place)) => shard.replace(place, (key.clone(), target.clone())),
                 None => {
-                    shard.push((key.clone(), target, mark));
+                    shard.push((key.clone(), target.clone()));
                     None
                 }
             }
         };
         drop(old);
-        mark
+        target
     }
 
     pub(crate) fn hub(&self) -> &Arc<Hub> {
@@ -117,31 +109,43 @@ impl<K: Clone + Display + Eq + Hash> Keyed<K> {
     }
 
     pub(crate) fn unmatched(&self) -> &Anchored<Target> {
-        &self.unmatched.0
+        &self.unmatched
+    }
+
+    /// Has all budgets watch this circuit; those to come have it from the hub.
+    pub(crate) fn watch(&self, circuit: &CircuitBreaker) {
+        self.hub.watch(circuit);
+        for target in self.all() {
+            target.budget.watch(circuit);
+        }
+    }
+
+    /// All targets, as they are now.
+    pub(crate) fn all(&self) -> Vec<Anchored<Target>> {
+        let mut targets = vec![self.unmatched.clone(), self.overflow.clone()];
+        for shard in &self.shards {
+            targets.extend(lock(shard).entries.iter().map(|(_, target)| target.clone()));
+        }
+        targets
     }
 
     /// What all of them counted.
     pub(crate) fn counts(&self) -> Counts {
-        let singles = self.unmatched.0.counts().and(self.overflow.0.counts());
+        let singles = self.unmatched.counts().and(self.overflow.counts());
         self.shards.iter().fold(singles, |sum, shard| {
             let shard = lock(shard);
-            let all = shard.entries.iter().map(|(_, target, _)| target.counts());
+            let all = shard.entries.iter().map(|(_, target)| target.counts());
             all.fold(sum.and(shard.gone), Counts::and)
         })
     }
 }
 
-fn budget(hub: &Hub) -> RetryBudget {
-    let config: Arc<BackoffConfig> = hub.config();
-    RetryBudget::with_clock(config.budget, hub.clock())
-}
-
 impl<K: Clone + Eq + Hash> Shard<K> {
-    fn find(&self, key: &K) -> Option<Mark> {
-        self.places.get(key).map(|&place| self.entries[place].2)
+    fn find(&self, key: &K) -> Option<Anchored<Target>> {
+        self.places.get(key).map(|&place| self.entries[place].1.clone())
     }
 
-    fn push(&mut self, entry: (K, Anchored<Target>, Mark)) {
+    fn push(&mut self, entry: Entry<K>) {
         self.places.insert(entry.0.clone(), self.entries.len());
         self.entries.push(entry);
     }
@@ -159,13 +163,9 @@ impl<K: Clone + Eq + Hash> Shard<K> {
     }
 
     /// Puts a target into this place, and hands out what stood there: to be dropped without a lock.
-    fn replace(
-        &mut self,
-        place: usize,
-        entry: (K, Anchored<Target>, Mark),
-    ) -> Option<(K, Anchored<Target>, Mark)> {
+    fn replace(&mut self, place: usize, entry: Entry<K>) -> Option<Entry<K>> {
         let key = entry.0.clone();
-        let (_, old, _) = &self.entries[place];
+        let (_, old) = &self.entries[place];
         self.gone = self.gone.and(old.counts());
         // In this order, so that a key whose own code panics leaves no place to a stranger.
         self.places.remove(&self.entries[place].0)?;

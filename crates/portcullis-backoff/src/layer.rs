@@ -211,7 +211,7 @@ impl<C, P, T, E> BackoffLayer<C, P, T, E> {
 impl<C, P, E> BackoffLayer<C, P, ForAll, E> {
     /// Watches a circuit further in: see [`RetryBudget::watch`].
     pub fn watch(self, circuit: &CircuitBreaker) -> Self {
-        self.targets.target.budget.watch(circuit);
+        self.targets.watch(circuit);
         self
     }
 

@@ -118,7 +118,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    const fn fail(why: Why) -> Self {
+    pub(crate) const fn fail(why: Why) -> Self {
         Self { decision: Decision::FailFast(why), next: None }
     }
 }
@@ -216,10 +216,11 @@ fn may_repeat(config: &BackoffConfig, failed: &Failed) -> Result<About, Why> {
         if !config.retry_refusals || failed.advice.wait.is_none() {
             return Err(Why::Refused);
         }
-    } else if !config.retries(failed.kind)
-        && !(failed.unknown_too && failed.kind == FailureKind::Unknown)
-    {
-        return Err(Why::Kind);
+    } else {
+        let unknown = failed.unknown_too && failed.kind == FailureKind::Unknown;
+        if !unknown && !config.retries(failed.kind) {
+            return Err(Why::Kind);
+        }
     }
     let about = failed.about.ok_or(Why::NotKept)?;
     if failed.attempt >= limit(config, &about) {

@@ -64,7 +64,7 @@ where
         let mark = targets.mark(&request);
         let said = (classify.clone(), mark);
         let Some(kept) = replay.keep(&mut request) else {
-            return ResponseFuture::once(inner.call(request), said.0, mark);
+            return ResponseFuture::once(inner.call(request), said);
         };
         // The one that was made ready is called, and goes along for what may follow; a clone stays.
         let fresh = inner.clone();

@@ -74,6 +74,11 @@ impl Target {
         done
     }
 
+    /// Another configuration is in force, by which it may matter when a call began.
+    pub(crate) fn reconfigured(this: &Anchored<Self>) {
+        Self::with(this, this.hub.now(), |_| ());
+    }
+
     /// Takes in that an attempt went well, or said nothing.
     pub(crate) fn ended_well(this: &Anchored<Self>, course: Option<&Course>) {
         let now = this.hub.now();
@@ -88,8 +93,14 @@ impl Target {
         });
     }
 
-    /// Decides what is done about an attempt that failed, pays for it, and tells it.
-    pub(crate) fn failed(this: &Anchored<Self>, course: &mut Course, failed: &Failed) -> Decision {
+    /// Decides what is done about an attempt that failed, pays for another, has it made by `again`,
+    /// and tells it.
+    pub(crate) fn failed<R>(
+        this: &Anchored<Self>,
+        course: &mut Course,
+        failed: &Failed,
+        again: impl FnOnce() -> Option<R>,
+    ) -> Result<Further<R>, Why> {
         let now = this.hub.now();
         let usage = this.hub.usage(now);
         let config = this.hub.config();
@@ -104,21 +115,36 @@ impl Target {
             memory.decide(&mut course.sequence, failed, &mut with)
         });
         let plan = this.paid(plan, failed.kind);
+        let (delay, elsewhere) = match plan.decision {
+            Decision::Retry(delay) | Decision::BackOff(delay) => (delay, false),
+            Decision::Redirect(delay) => (delay, true),
+            Decision::FailFast(why) => {
+                Self::decided(this, now, failed, &plan);
+                return Err(why);
+            }
+        };
+        // Gives it back if the user's code says no, or panics.
+        let paid = Paid::of(this, failed.kind, now);
+        let Some(request) = again() else {
+            Self::decided(this, now, failed, &Plan::fail(Why::NotKept));
+            return Err(Why::NotKept);
+        };
+        course.next = plan.next;
+        Self::decided(this, now, failed, &plan);
+        Ok(Further { request, delay, elsewhere, paid: paid.waits() })
+    }
+
+    /// Remembers what has been decided, and tells it.
+    fn decided(this: &Anchored<Self>, now: Tick, failed: &Failed, plan: &Plan) {
         Self::with(this, now, |state| {
             if let Decision::BackOff(delay) = plan.decision {
                 state.memory.hold(now, delay);
             }
             state.counts.take_in(&plan.decision, failed);
         });
-        course.next = plan.next;
-        if let Err(panic) = this.tell(now, failed, &plan) {
-            // The attempt that was paid for is not made.
-            if !matches!(plan.decision, Decision::FailFast(_)) {
-                this.budget.refund(failed.kind, Duration::ZERO);
-            }
+        if let Err(panic) = this.tell(now, failed, plan) {
             resume_unwind(panic);
         }
-        plan.decision
     }
 
     /// The same plan, if the budget bears it.
@@ -154,14 +180,15 @@ impl Target {
         };
         let (name, partition) = (self.hub.config().name, self.label.as_ref());
         // All are told, also after a panic.
-        found.iter().chain(&held).chain([&decided]).fold(Ok(()), |told, kind| {
-            told.and(observers.tell(&Event { circuit: &name, partition, at: now, kind }))
-        })
+        let mut told = Ok(());
+        for kind in found.iter().chain(&held).chain([&decided]) {
+            told = told.and(observers.tell(&Event { circuit: &name, partition, at: now, kind }));
+        }
+        told
     }
 
-    /// Gives back what was paid for an attempt that is not made: its caller has gone.
-    pub(crate) fn refund(&self, kind: FailureKind, paid: Tick) {
-        self.budget.refund(kind, self.hub.now().since(paid));
+    /// A call that waited has been given up.
+    fn given_up(&self) {
         lock(&self.state).counts.given_up += 1;
     }
 
@@ -175,6 +202,55 @@ impl Target {
 
     pub(crate) fn is_forgettable(&self, config: &BackoffConfig, now: Tick) -> bool {
         lock(&self.state).memory.is_forgettable(config, now)
+    }
+}
+
+/// The next attempt of a call that has failed.
+pub(crate) struct Further<R> {
+    pub(crate) request: R,
+    pub(crate) delay: Duration,
+    /// It goes to the alternative.
+    pub(crate) elsewhere: bool,
+    pub(crate) paid: Paid,
+}
+
+/// What was paid for an attempt: given back where that is not made.
+#[derive(Debug)]
+pub(crate) struct Paid {
+    target: Anchored<Target>,
+    kind: FailureKind,
+    at: Tick,
+    waits: bool,
+    made: bool,
+}
+
+impl Paid {
+    fn of(target: &Anchored<Target>, kind: FailureKind, at: Tick) -> Self {
+        Self { target: target.clone(), kind, at, waits: false, made: false }
+    }
+
+    /// A call waits for it, which can be given up from now on.
+    fn waits(mut self) -> Self {
+        self.waits = true;
+        self
+    }
+
+    /// The attempt is made.
+    pub(crate) fn made(mut self) {
+        self.made = true;
+    }
+}
+
+impl Drop for Paid {
+    fn drop(&mut self) {
+        if self.made {
+            return;
+        }
+        let ago = self.target.hub.now().since(self.at);
+        self.target.budget.refund(self.kind, ago);
+        if self.waits {
+            self.target.given_up();
+        }
     }
 }
 

@@ -4,7 +4,9 @@ use std::fmt;
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::sync::Arc;
 
-use breaker_core::{Anchor, Anchored, BudgetMark, FailureKind, Key, Outcome, RetryBudget, Tick};
+use breaker_core::{
+    Anchor, Anchored, BudgetMark, CircuitBreaker, FailureKind, Key, Outcome, RetryBudget,
+};
 
 use crate::hub::Hub;
 use crate::keyed::Keyed;
@@ -30,6 +32,12 @@ pub(crate) trait Registry: Send + Sync {
     /// The target of calls without a key.
     fn single(&self) -> &Anchored<Target>;
 
+    /// Another configuration is in force.
+    fn reconfigured(&self);
+
+    /// Has all budgets watch this circuit.
+    fn watch(&self, circuit: &CircuitBreaker);
+
     /// What all of them counted.
     fn counts(&self) -> Counts;
 }
@@ -41,16 +49,35 @@ pub trait Budgeted {
     fn with_budget(self, budget: &RetryBudget) -> Self;
 }
 
-/// The mark by which a call finds its target again. It costs nothing to copy.
-#[derive(Clone, Copy)]
+/// The mark by which a call finds its target again, without a reference count where that can be.
+#[derive(Clone)]
 pub struct Mark {
-    pub(crate) target: Anchor<Target>,
-    pub(crate) budget: BudgetMark,
+    target: Anchor<Target>,
+    budget: BudgetMark,
+    /// The target itself, where it could be gone before the call has ended.
+    kept: Option<Anchored<Target>>,
 }
 
 impl Mark {
     pub(crate) fn of(target: &Anchored<Target>) -> Self {
-        Self { target: target.anchor(), budget: target.budget.mark() }
+        Self { target: target.anchor(), budget: target.budget.mark(), kept: None }
+    }
+
+    /// A mark that keeps its target.
+    fn keeping(target: Anchored<Target>) -> Self {
+        let mark = Self::of(&target);
+        Self { kept: Some(target), ..mark }
+    }
+
+    /// The target, if it lives still.
+    pub(crate) fn target(&self) -> Option<Anchored<Target>> {
+        self.kept.clone().or_else(|| self.target.get())
+    }
+
+    /// Whether it matters neither how a call goes nor when it began.
+    #[inline]
+    pub(crate) fn is_target_at_rest(&self) -> bool {
+        self.target.is_at_rest()
     }
 
     /// Whether a call that goes well changes nothing.
@@ -70,50 +97,18 @@ impl Mark {
     pub(crate) fn well(&self, course: Option<&Course>) {
         self.budget.ended(Outcome::Success);
         if course.is_some() || !self.target.is_at_rest() {
-            if let Some(target) = self.target.get() {
+            if let Some(target) = self.target() {
                 Target::ended_well(&target, course);
             }
         }
-    }
-
-    /// An attempt has been paid for that is to be made after a failure of this kind.
-    pub(crate) const fn paid(self, kind: FailureKind, now: Tick) -> Paid {
-        Paid { mark: self, kind, at: now, made: false }
     }
 }
 
 /// Tells a budget that counts calls of one that begins.
 #[cold]
-pub(crate) fn counted(budget: BudgetMark) {
+fn counted(budget: BudgetMark) {
     if let Some(budget) = budget.budget() {
         budget.called();
-    }
-}
-
-/// What was paid for an attempt: given back where that is not made.
-#[derive(Debug)]
-pub(crate) struct Paid {
-    mark: Mark,
-    kind: FailureKind,
-    at: Tick,
-    made: bool,
-}
-
-impl Paid {
-    /// The attempt is made.
-    pub(crate) fn made(mut self) {
-        self.made = true;
-    }
-}
-
-impl Drop for Paid {
-    fn drop(&mut self) {
-        if self.made {
-            return;
-        }
-        if let Some(target) = self.mark.target.get() {
-            target.refund(self.kind, self.at);
-        }
     }
 }
 
@@ -146,7 +141,7 @@ pub struct ForAll {
 
 impl ForAll {
     pub(crate) fn open(hub: &Arc<Hub>) -> Self {
-        let budget = RetryBudget::with_clock(hub.config().budget, hub.clock());
+        let budget = hub.budget();
         let seed = RandomState::new().hash_one(0);
         Self::new(Target::open(hub, None, budget, seed), false)
     }
@@ -157,8 +152,8 @@ impl ForAll {
     }
 
     /// The budget that was given.
-    pub(crate) fn given(&self) -> Option<RetryBudget> {
-        self.given.then(|| self.target.budget.clone())
+    pub(crate) fn given(&self) -> Option<&RetryBudget> {
+        self.given.then(|| &self.target.budget)
     }
 }
 
@@ -168,7 +163,10 @@ impl<Req> Targets<Req> for ForAll {
         if self.counts {
             counted(self.mark.budget);
         }
-        self.mark
+        // Nobody else has it: `service.oneshot(request)` lets go of the service, and so of the layer,
+        // before the first answer. Where others have it, a call counts no reference.
+        let kept = self.target.is_alone().then(|| self.target.clone());
+        Mark { kept, ..self.mark }
     }
 }
 
@@ -181,6 +179,15 @@ impl Registry for ForAll {
         &self.target
     }
 
+    fn reconfigured(&self) {
+        Target::reconfigured(&self.target);
+    }
+
+    fn watch(&self, circuit: &CircuitBreaker) {
+        self.target.hub().watch(circuit);
+        self.target.budget.watch(circuit);
+    }
+
     fn counts(&self) -> Counts {
         self.target.counts()
     }
@@ -188,6 +195,7 @@ impl Registry for ForAll {
 
 impl Budgeted for ForAll {
     fn with_budget(self, budget: &RetryBudget) -> Self {
+        self.target.hub().watched_by(budget);
         Self::new(self.target.with_budget(budget), true)
     }
 }
@@ -211,7 +219,10 @@ where
     K: Clone + fmt::Display + Eq + Hash + Send + Sync + 'static,
 {
     fn mark(&self, request: &Req) -> Mark {
-        self.keyed.mark(self.key.key(request).as_ref())
+        // A target may have to give way to another key while a call is under way.
+        let target = self.keyed.target(self.key.key(request).as_ref());
+        target.budget.called();
+        Mark::keeping(target)
     }
 }
 
@@ -227,6 +238,14 @@ where
         self.unmatched()
     }
 
+    fn reconfigured(&self) {
+        self.all().iter().for_each(Target::reconfigured);
+    }
+
+    fn watch(&self, circuit: &CircuitBreaker) {
+        self.watch(circuit);
+    }
+
     fn counts(&self) -> Counts {
         self.counts()
     }
@@ -234,7 +253,8 @@ where
 
 impl<F, K: Clone + fmt::Display + Eq + Hash> Budgeted for PerKey<F, K> {
     fn with_budget(self, budget: &RetryBudget) -> Self {
-        let keyed = Arc::new(Keyed::new(self.keyed.hub(), Some(budget.clone())));
+        self.keyed.hub().watched_by(budget);
+        let keyed = Arc::new(Keyed::new(self.keyed.hub(), Some(budget)));
         Self { key: self.key, keyed }
     }
 }

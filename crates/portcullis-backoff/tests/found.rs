@@ -1,0 +1,220 @@
+//! Bugs that were found once, each by its name.
+
+use std::cell::Cell;
+use std::future::ready;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http::{Request, Response};
+use portcullis_backoff::breaker_core::{
+    CircuitBreaker, CircuitBreakerConfig, Event, EventKind, Observe, Percent, RetryBudget,
+    TokioClock,
+};
+use portcullis_backoff::portcullis_http::key;
+use portcullis_backoff::{BackoffConfig, BackoffLayer, BoxError, Budget, Delays};
+use tower::{Service, ServiceBuilder, ServiceExt as _, service_fn};
+use tower_layer::Layer as _;
+
+const CONFIG: BackoffConfig = BackoffConfig::new()
+    .delays(Delays::fixed(Duration::from_millis(100)).jitter(Percent::ZERO))
+    .budget(Budget::unlimited());
+
+type Web = Request<()>;
+type Page = Response<()>;
+
+#[allow(clippy::large_types_passed_by_value, reason = "as the constructor takes it")]
+fn layer(config: BackoffConfig) -> BackoffLayer {
+    BackoffLayer::with_clock(config, TokioClock::new())
+}
+
+/// Answers 503 so many times, at each time after so long, and counts.
+fn callee(
+    sick: u32,
+    takes: Duration,
+) -> (impl Service<Web, Response = Page, Error = BoxError> + Clone, Rc<Cell<u32>>) {
+    let calls = Rc::new(Cell::new(0));
+    let seen = calls.clone();
+    let service = service_fn(move |_: Web| {
+        seen.set(seen.get() + 1);
+        let status = if seen.get() <= sick { 503 } else { 200 };
+        async move {
+            if !takes.is_zero() {
+                tokio::time::sleep(takes).await;
+            }
+            Ok(Response::builder().status(status).body(())?)
+        }
+    });
+    (service, calls)
+}
+
+fn to(host: &str) -> Web {
+    Request::get(format!("http://{host}/")).body(()).expect("a request")
+}
+
+async fn status<S>(service: &mut S, request: Web) -> u16
+where
+    S: Service<Web, Response = Page, Error = BoxError>,
+{
+    let answer = service.ready().await.expect("ready").call(request).await;
+    answer.expect("an answer").status().as_u16()
+}
+
+// Calls were counted only while the budget wanted to hear of successes, which one by ratio never
+// does: all that could be spent was the floor.
+#[tokio::test(start_paused = true)]
+async fn a_budget_by_ratio_counts_the_calls() {
+    let (callee, calls) = callee(u32::MAX, Duration::ZERO);
+    let budget = Budget::ratio(Percent::new(50), 0);
+    let mut service = layer(CONFIG.budget(budget)).layer(callee);
+    for _ in 0..10 {
+        assert_eq!(status(&mut service, to("a.example")).await, 503);
+    }
+    assert_eq!(calls.get(), 15);
+}
+
+// The mark of a call leads nowhere when the layer has gone: the call was not repeated.
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_used_once_and_gone_repeats_its_call() {
+    let (callee, calls) = callee(2, Duration::from_millis(10));
+    let service = ServiceBuilder::new().layer(layer(CONFIG)).service(callee);
+    let answer = service.oneshot(to("a.example")).await.expect("an answer");
+    assert_eq!((answer.status().as_u16(), calls.get()), (200, 3));
+}
+
+// The same where the handle and the layer go between two attempts: what was paid came back to nobody.
+#[tokio::test(start_paused = true)]
+async fn a_layer_that_goes_while_a_call_waits_leaves_it_its_target() {
+    let budget = RetryBudget::with_clock(Budget::tokens(3, 0, 1, 1), TokioClock::new());
+    let (callee, calls) = callee(u32::MAX, Duration::ZERO);
+    let layer = layer(CONFIG).budget(&budget);
+    let mut service = layer.layer(callee);
+    let mut call = Box::pin(service.ready().await.expect("ready").call(to("a.example")));
+    let tick = Duration::from_millis(50);
+    assert!(tokio::time::timeout(tick, &mut call).await.is_err());
+    drop((service, layer));
+    assert!(tokio::time::timeout(2 * tick, &mut call).await.is_err());
+    assert_eq!((calls.get(), budget.snapshot().refunded), (2, 0));
+    drop(call);
+    assert_eq!((budget.snapshot().taken, budget.snapshot().refunded), (2, 1));
+}
+
+// A target that gives way to another key is still that of the calls which are under way.
+#[tokio::test(start_paused = true)]
+async fn calls_are_repeated_though_their_key_has_given_way() {
+    let (callee, calls) = callee(1, Duration::from_millis(10));
+    let mut service = layer(CONFIG.max_keys(1)).keyed(key::host()).layer(callee);
+    let first = service.ready().await.expect("ready").call(to("a.example"));
+    for number in 0..100 {
+        drop(service.ready().await.expect("ready").call(to(&format!("h{number}.example"))));
+    }
+    assert_eq!(calls.get(), 101);
+    assert_eq!(first.await.expect("an answer").status(), 200);
+}
+
+// What was in force when a key was seen first was kept: its time began with the first failure.
+#[tokio::test(start_paused = true)]
+async fn a_longest_time_that_is_set_later_holds_from_the_beginning_of_a_call() {
+    let longest = CONFIG.max_elapsed(Duration::from_millis(499));
+    let takes = Duration::from_millis(400);
+    let (sick, calls) = callee(u32::MAX, takes);
+    let all = layer(CONFIG);
+    all.handle().reconfigure(longest).expect("it fits");
+    let _ = status(&mut all.layer(sick), to("a.example")).await;
+    assert_eq!(calls.get(), 1, "a target that is new");
+    let (callee, calls) = callee(u32::MAX, takes);
+    let keyed = layer(CONFIG).keyed(key::host());
+    let mut service = keyed.layer(callee);
+    let _ = status(&mut service, to("a.example")).await;
+    keyed.handle().reconfigure(longest).expect("it fits");
+    let before = calls.get();
+    let _ = status(&mut service, to("a.example")).await;
+    assert_eq!(calls.get() - before, 1, "a key that is known");
+}
+
+/// Writes down what is told.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<String>>>);
+
+impl Observe for Told {
+    fn event(&self, event: &Event<'_>) {
+        let line = match event.kind {
+            EventKind::Retried { attempt, .. } => format!("{attempt}: again"),
+            EventKind::NotRetried { attempt, why, .. } => format!("{attempt}: {why}"),
+            _ => return,
+        };
+        self.0.lock().expect("no panic").push(line);
+    }
+}
+
+// It was told, and counted, that a call is made again whose body was gone.
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_sent_again_is_told_as_such() {
+    let kept = Cell::new(false);
+    let replay = move |_: &Web| (!kept.replace(true)).then(|| to("a.example"));
+    let (callee, calls) = callee(u32::MAX, Duration::ZERO);
+    let told = Told::default();
+    let layer = layer(CONFIG).observe(told.clone());
+    // A closure that is cloned begins anew, so the service is called itself.
+    let mut service = layer.clone().clone_request_fn(replay).layer(callee);
+    assert_eq!(status(&mut service, to("a.example")).await, 503);
+    assert_eq!(*told.0.lock().expect("no panic"), ["1: not_kept"]);
+    let snapshot = layer.handle().snapshot();
+    assert_eq!((calls.get(), snapshot.retried, snapshot.given_up), (1, 0, 0));
+    assert_eq!((snapshot.failed_fast, snapshot.delayed), (1, Duration::ZERO));
+    assert_eq!((snapshot.budget.taken, snapshot.budget.refunded), (1, 1));
+}
+
+// A circuit that was watched before the keys, or before the budget, was forgotten with the target.
+#[tokio::test(start_paused = true)]
+async fn a_circuit_is_watched_whatever_is_said_after_it() {
+    let circuit = CircuitBreaker::with_clock(CircuitBreakerConfig::new(), TokioClock::new());
+    circuit.trip().expect("it is closed");
+    let budget = RetryBudget::with_clock(Budget::unlimited(), TokioClock::new());
+    let (callee, calls) = callee(u32::MAX, Duration::ZERO);
+    let watching = || layer(CONFIG).watch(&circuit);
+    let _ = status(&mut watching().keyed(key::host()).layer(callee.clone()), to("a")).await;
+    assert_eq!(calls.get(), 1, "keyed later");
+    let _ = status(&mut watching().budget(&budget).layer(callee.clone()), to("a")).await;
+    assert_eq!(calls.get(), 2, "with a budget that was given later");
+    // By the handle: for keys that are there, and those that are not yet.
+    let layer = layer(CONFIG).keyed(key::host());
+    let mut service = layer.layer(callee);
+    let _ = status(&mut service, to("a")).await;
+    assert_eq!(calls.get(), 7);
+    layer.handle().watch(&circuit);
+    let _ = status(&mut service, to("a")).await;
+    let _ = status(&mut service, to("b")).await;
+    assert_eq!(calls.get(), 9);
+}
+
+// Sixteen shards had a place each, however few keys were to be remembered.
+#[tokio::test(start_paused = true)]
+async fn no_more_keys_are_remembered_than_was_said() {
+    for most in [1, 2, 17, 31] {
+        let (callee, calls) = callee(u32::MAX, Duration::ZERO);
+        let config = CONFIG.budget(Budget::tokens(1, 0, 1, 1)).max_keys(most);
+        let mut service = layer(config).keyed(key::host()).layer(callee);
+        for number in 0..2_000 {
+            let _ = status(&mut service, to(&format!("h{number}"))).await;
+        }
+        // One retry for each key that has a place, and one for all others.
+        assert_eq!(calls.get() - 2_000, most + 1, "{most}");
+    }
+}
+
+// What has ended polled its inner future again.
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "a `ResponseFuture` was polled after it had ended")]
+async fn a_call_that_was_not_repeated_does_not_poll_its_attempt_again() {
+    let callee = service_fn(|_: Web| ready(Ok::<Page, BoxError>(Page::default())));
+    let judge = |_: Result<&Page, &BoxError>| {
+        portcullis_backoff::breaker_core::Outcome::Failure(
+            portcullis_backoff::breaker_core::FailureKind::Internal,
+        )
+    };
+    let mut service = layer(CONFIG).classify_fn(judge).layer(callee);
+    let mut call = Box::pin(service.ready().await.expect("ready").call(to("a.example")));
+    let _ = (&mut call).await;
+    let _ = (&mut call).await;
+}
