@@ -28,7 +28,8 @@ pub(crate) struct Waits {
 /// Delays as they are written.
 #[derive(Clone, Copy)]
 struct Plan {
-    strategy: &'static str,
+    /// More than one where a case says "any": what it expects holds for all of them.
+    strategies: &'static [&'static str],
     initial: Duration,
     factor: f64,
     cap: Option<Duration>,
@@ -45,6 +46,9 @@ struct Step {
     refused: Vec<&'static str>,
 }
 
+/// Our words for the kinds.
+const ANY: [&str; 6] =
+    ["fixed", "linear", "exponential", "equal_jitter", "full_jitter", "decorrelated"];
 /// The delays that a step asks for without a number; no case names more.
 const MANY: u32 = 50;
 /// The last attempt for which a case can ask.
@@ -88,7 +92,10 @@ impl Waits {
         };
         let mut all = Vec::new();
         for (at, &attempt) in attempts.iter().enumerate() {
-            for share in [0.0, at as f64 / attempts.len() as f64, 1.0] {
+            let between = at as f64 / attempts.len() as f64;
+            for (plan, share) in
+                plan.each().flat_map(|plan| [0.0, between, 1.0].map(|at| (plan, at)))
+            {
                 all.push(plan.delay(attempt, share)?);
             }
         }
@@ -99,14 +106,15 @@ impl Waits {
 
 impl Plan {
     fn read(kind: &str, fields: &mut Fields<'_>) -> Result<Self, Mismatch> {
-        let strategy = match kind {
-            "constant" => "fixed",
-            "linear" => "linear",
-            "exponential" => "exponential",
-            "equal_jitter" => "equal_jitter",
-            "full_jitter" => "full_jitter",
-            "decorrelated_jitter" => "decorrelated",
-            other @ ("any" | "decorrelated_jitter_v2" | "jitter_factor" | "random_range") => {
+        let strategies = match kind {
+            "constant" => &ANY[..1],
+            "linear" => &ANY[1..2],
+            "exponential" => &ANY[2..3],
+            "equal_jitter" => &ANY[3..4],
+            "full_jitter" => &ANY[4..5],
+            "decorrelated_jitter" => &ANY[5..],
+            "any" => &ANY[..],
+            other @ ("decorrelated_jitter_v2" | "jitter_factor" | "random_range") => {
                 return Err(Mismatch::not_offered(other));
             }
             other => return Err(Mismatch::unknown("kind", other)),
@@ -114,7 +122,7 @@ impl Plan {
         let initial = fields.millis("initial_ms");
         let initial = fields.needed("initial_ms", initial)?;
         let step = fields.millis("step_ms")?;
-        if step.is_some_and(|step| strategy != "linear" || step != initial) {
+        if step.is_some_and(|step| kind != "linear" || step != initial) {
             return Err(Mismatch::not_offered("a step of its own"));
         }
         let factor = fields.number("factor")?.unwrap_or(2.0);
@@ -124,13 +132,20 @@ impl Plan {
             None => share.unwrap_or(0.0),
             Some(around) => share_of(around)?,
         };
-        Ok(Self { strategy, initial, factor, cap, jitter })
+        Ok(Self { strategies, initial, factor, cap, jitter })
     }
 
+    /// Each strategy by itself.
+    fn each(self) -> impl Iterator<Item = Self> {
+        let one = move |place| Self { strategies: &self.strategies[place..=place], ..self };
+        (0..self.strategies.len()).map(one)
+    }
+
+    /// By the first strategy.
     fn delays(&self) -> Result<Delays, Mismatch> {
         let time = |time: Duration| text(&format!("{}ns", time.as_nanos()));
         let written = Written::Table(vec![
-            entry("strategy", text(self.strategy)),
+            entry("strategy", text(self.strategies[0])),
             entry("initial_delay", time(self.initial)),
             entry("max_delay", time(self.cap.unwrap_or(Delays::MAX))),
             entry("multiplier", Written::Float(self.factor)),
@@ -140,8 +155,20 @@ impl Plan {
         Delays::from_value(&written).map_err(refused)
     }
 
-    /// The delay after this attempt, whose draw is at this share of what can be drawn.
+    /// The delay after this attempt, whose draw is at this share of what can be drawn; by all
+    /// strategies the same.
     fn delay(&self, attempt: u32, share: f64) -> Result<Duration, Mismatch> {
+        let first = self.delay_by_first(attempt, share)?;
+        for plan in self.each().skip(1) {
+            let other = plan.delay_by_first(attempt, share)?;
+            if other != first {
+                return Err(Mismatch::new(format!("{first:?} of any kind"), format!("{other:?}")));
+            }
+        }
+        Ok(first)
+    }
+
+    fn delay_by_first(&self, attempt: u32, share: f64) -> Result<Duration, Mismatch> {
         if !(1..=LAST).contains(&attempt) {
             return Err(Mismatch::new("an attempt in 1..=2000", attempt.to_string()));
         }
