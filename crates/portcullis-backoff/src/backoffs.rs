@@ -161,7 +161,7 @@ impl<K: Clone + Display + Eq + Hash> Backoffs<K> {
         let Shard { keys, chance } = &mut *shard;
         let (state, gone) = keys.get_or_new(hash, key);
         state.record.ended(delays, now, state.after, false, usage);
-        let next = state.record.next(delays, &mut state.seq, now, usage, chance);
+        let next = state.record.next(delays, (&mut state.seq, 1), now, usage, chance);
         state.after = Some((next.kind, next.grown));
         drop(shard);
         // The key that made room is the user's code, and so are observers.

@@ -196,7 +196,8 @@ impl BackoffConfig {
     }
 
     /// Whether a call is made again that a layer further in refused, such as an open circuit: only
-    /// where that named a wait, and the wait fits. Default no.
+    /// where that named a wait no longer than the [cap of hints](Self::hint_cap), and the wait fits.
+    /// Default no.
     pub const fn retry_refusals(mut self, yes: bool) -> Self {
         self.retry_refusals = yes;
         self

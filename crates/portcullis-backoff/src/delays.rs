@@ -237,6 +237,11 @@ impl Delays {
         self.kind
     }
 
+    /// Delays that are so many times as long, up to the same cap: so they are spread there, too.
+    pub(crate) fn times(self, times: u32) -> Self {
+        Self { initial: self.initial.saturating_mul(times).min(self.cap), ..self }
+    }
+
     const fn of(kind: Option<DelayKind>, initial: Duration) -> Self {
         assert!(!initial.is_zero(), "the first delay is above zero");
         assert!(initial.as_nanos() <= Self::MAX.as_nanos(), "the first delay is a day at most");

@@ -259,7 +259,7 @@ where
         let Some(Coming { request, elsewhere, paid, .. }) = past.next.take() else {
             panic!("it was there a moment ago");
         };
-        paid.made();
+        past.course.cost = Some(paid.made());
         let stage = if elsewhere {
             Stage::Elsewhere { inner: again.elsewhere.call(request) }
         } else {
@@ -277,7 +277,7 @@ fn timer(delay: Duration) -> Option<Pin<Box<Sleep>>> {
 
 impl<Req> Past<Req> {
     fn of(target: Anchored<Target>) -> Box<Self> {
-        let course = Course { sequence: Sequence::default(), next: None };
+        let course = Course { sequence: Sequence::default(), next: None, cost: None };
         let began = target.hub().now();
         Box::new(Self { target, began, attempt: 1, course, next: None })
     }

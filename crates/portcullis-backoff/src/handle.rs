@@ -97,7 +97,7 @@ impl Backoff {
         let target = &self.all.target;
         let mark: Mark = self.all.mark(&());
         let began = target.hub().now();
-        let mut course = Course { sequence: Sequence::default(), next: None };
+        let mut course = Course { sequence: Sequence::default(), next: None, cost: None };
         let mut number = 1;
         loop {
             let result = attempt(number).await;
@@ -137,7 +137,7 @@ impl Backoff {
             if !delay.is_zero() {
                 sleep(delay).await;
             }
-            paid.made();
+            course.cost = Some(paid.made());
             number = number.saturating_add(1);
         }
     }

@@ -15,6 +15,13 @@ pub struct Pattern {
     pub interval: Duration,
 }
 
+impl Pattern {
+    /// The same, with an interval so many times as long.
+    pub(crate) const fn times(self, times: u32) -> Self {
+        Self { interval: self.interval.saturating_mul(times), ..self }
+    }
+}
+
 /// Looks for a pattern in the last outcomes of a callee. Pure; time is handed in.
 ///
 /// Up to 64 outcomes within the window are kept, and five are needed. The pattern is the shortest

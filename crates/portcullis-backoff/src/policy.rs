@@ -170,9 +170,9 @@ impl Memory {
         }
         let limited = failed.kind == FailureKind::RateLimited
             && self.count(Strain::RateLimited) >= config.rate_limited_backoff;
-        let next = self.record.next(&config.delays, sequence, with.now, with.usage, with.chance);
-        let mut delay =
-            stretched(config, next.delay, factor(failed.kind) * (1 + u32::from(limited)));
+        let run = (sequence, factor(failed.kind) * (1 + u32::from(limited)));
+        let next = self.record.next(&config.delays, run, with.now, with.usage, with.chance);
+        let mut delay = next.delay;
         if let Some(hint) = failed.advice.wait {
             delay = delay.max(hint.min(config.hint_cap));
         }
@@ -213,7 +213,9 @@ impl Memory {
 /// What is known of the call, if it may be made again at all.
 fn may_repeat(config: &BackoffConfig, failed: &Failed) -> Result<About, Why> {
     if failed.refused {
-        if !config.retry_refusals || failed.advice.wait.is_none() {
+        // Whoever comes sooner than it says is refused again, so its wait is not cut short.
+        let fits = failed.advice.wait.is_some_and(|wait| wait <= config.hint_cap);
+        if !config.retry_refusals || !fits {
             return Err(Why::Refused);
         }
     } else {
@@ -254,11 +256,6 @@ const fn factor(kind: FailureKind) -> u32 {
         FailureKind::ResourceExhausted => 3,
         _ => 1,
     }
-}
-
-/// A delay so many times as long, and not above the longest there is.
-fn stretched(config: &BackoffConfig, delay: Duration, factor: u32) -> Duration {
-    delay.saturating_mul(factor).min(config.delays.cap.max(delay))
 }
 
 /// Whether an attempt after this delay comes in time.

@@ -56,11 +56,11 @@ pub(crate) struct Next {
 }
 
 impl Record {
-    /// The delay before the next attempt.
+    /// The delay before the next attempt, so many times as long as others.
     pub(crate) fn next(
         &mut self,
         delays: &Delays,
-        seq: &mut Sequence,
+        (seq, times): (&mut Sequence, u32),
         now: Tick,
         usage: Option<Percent>,
         chance: &mut Chance,
@@ -76,8 +76,9 @@ impl Record {
         let known = Known { history, pattern: pattern.is_some(), usage };
         let kind = past.selector.choose(delays, known, now, chance);
         let weights = past.selector.weights(now);
+        let pattern = pattern.map(|found| found.times(times));
         let facts = Facts { attempt: seq.attempts, last: seq.last, usage, pattern, weights };
-        let (delay, grown) = delays.draw(kind, &facts, chance);
+        let (delay, grown) = delays.times(times).draw(kind, &facts, chance);
         past.selector.used(kind);
         past.given = past.given.saturating_add(1);
         past.sum = past.sum.saturating_add(delay);

@@ -38,6 +38,15 @@ pub(crate) struct Course {
     pub(crate) sequence: Sequence,
     /// What the attempt that runs, or is waited for, was preceded by.
     pub(crate) next: Option<Next>,
+    /// What the attempt that runs has cost, if it is not the first.
+    pub(crate) cost: Option<Cost>,
+}
+
+/// What an attempt has cost: it was made after a failure of this kind, and paid at this moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cost {
+    kind: FailureKind,
+    at: Tick,
 }
 
 impl Target {
@@ -104,6 +113,10 @@ impl Target {
         let now = this.hub.now();
         let usage = this.hub.usage(now);
         let config = this.hub.config();
+        if let Some(cost) = course.cost.take().filter(|_| failed.refused) {
+            // The callee never saw it.
+            this.budget.refund(cost.kind, now.since(cost.at));
+        }
         let credit = course.next.take().as_ref().map(credit);
         let plan = Self::with(this, now, |state| {
             let State { memory, chance, .. } = state;
@@ -218,15 +231,14 @@ pub(crate) struct Further<R> {
 #[derive(Debug)]
 pub(crate) struct Paid {
     target: Anchored<Target>,
-    kind: FailureKind,
-    at: Tick,
+    cost: Cost,
     waits: bool,
     made: bool,
 }
 
 impl Paid {
     fn of(target: &Anchored<Target>, kind: FailureKind, at: Tick) -> Self {
-        Self { target: target.clone(), kind, at, waits: false, made: false }
+        Self { target: target.clone(), cost: Cost { kind, at }, waits: false, made: false }
     }
 
     /// A call waits for it, which can be given up from now on.
@@ -236,8 +248,9 @@ impl Paid {
     }
 
     /// The attempt is made.
-    pub(crate) fn made(mut self) {
+    pub(crate) fn made(mut self) -> Cost {
         self.made = true;
+        self.cost
     }
 }
 
@@ -246,8 +259,8 @@ impl Drop for Paid {
         if self.made {
             return;
         }
-        let ago = self.target.hub.now().since(self.at);
-        self.target.budget.refund(self.kind, ago);
+        let ago = self.target.hub.now().since(self.cost.at);
+        self.target.budget.refund(self.cost.kind, ago);
         if self.waits {
             self.target.given_up();
         }

@@ -40,7 +40,7 @@ impl Backoff for TowerBackoff {
     fn next_backoff(&mut self) -> Self::Future {
         let now = TokioClock::new().now();
         self.record.ended(&self.delays, now, self.after, false, None);
-        let next = self.record.next(&self.delays, &mut self.seq, now, None, &mut self.chance);
+        let next = self.record.next(&self.delays, (&mut self.seq, 1), now, None, &mut self.chance);
         self.after = Some((next.kind, next.grown));
         tokio::time::sleep(next.delay)
     }

@@ -218,3 +218,106 @@ async fn a_call_that_was_not_repeated_does_not_poll_its_attempt_again() {
     let _ = (&mut call).await;
     let _ = (&mut call).await;
 }
+
+/// Keeps the waits that are told.
+#[derive(Clone, Default)]
+struct Waits(Arc<Mutex<Vec<Duration>>>);
+
+impl Observe for Waits {
+    fn event(&self, event: &Event<'_>) {
+        if let EventKind::Retried { delay, .. } = event.kind {
+            self.0.lock().expect("no panic").push(*delay);
+        }
+    }
+}
+
+/// How many of these lie less than a millisecond below a second.
+fn at_a_second(waits: &[Duration]) -> usize {
+    let least = Duration::from_millis(999);
+    waits.iter().filter(|wait| **wait > least).count()
+}
+
+// A delay was made longer after it had been spread, and cut at the cap: all clients met there.
+#[tokio::test(start_paused = true)]
+async fn clients_whose_limit_is_reached_do_not_meet_at_the_cap() {
+    let second = Duration::from_secs(1);
+    for delays in [Delays::exponential(second), Delays::full_jitter(second)] {
+        let config = CONFIG.delays(delays.cap(second)).max_attempts(100).same_for_all_methods();
+        let waits = Waits::default();
+        let layer = layer(config.rate_limited_backoff(256)).observe(waits.clone());
+        let limited = service_fn(|_: Web| async {
+            Ok::<_, BoxError>(Response::builder().status(429).body(())?)
+        });
+        assert_eq!(status(&mut layer.layer(limited), to("a.example")).await, 429);
+        let waits = waits.0.lock().expect("no panic");
+        assert!(waits.iter().all(|wait| *wait <= second));
+        assert_eq!(waits.len(), 99);
+        assert!(at_a_second(&waits) < 20, "{} of 99", at_a_second(&waits));
+    }
+}
+
+// Two of three decorrelated delays were the cap itself, once it was reached.
+#[test]
+fn decorrelated_delays_do_not_meet_at_the_cap() {
+    let second = Duration::from_secs(1);
+    let delays = Delays::decorrelated(second / 100).cap(second);
+    let hosts = portcullis_backoff::Backoffs::new(delays);
+    let waits: Vec<_> = (0..1_000).map(|_| hosts.failed(&"a.example")).collect();
+    assert!(waits.iter().all(|wait| *wait <= second));
+    assert!(at_a_second(&waits) < 100, "{} of 1000", at_a_second(&waits));
+}
+
+/// Refuses by an error, and names this wait.
+fn refusal(wait: Duration) -> BoxError {
+    use portcullis_backoff::breaker_core::{Name, Reason, Rejected};
+    Rejected::new(Name::new("inner"), Reason::Open).with_retry_after(wait).into()
+}
+
+// A wait beyond the cap of hints was cut to it, and the call made while the circuit was still open.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_for_longer_than_a_hint_may_be_is_not_repeated_sooner() {
+    let config = CONFIG.retry_refusals(true).hint_cap(Duration::from_secs(60));
+    for (wait, expected) in [(60, 5), (61, 1)] {
+        let calls = Rc::new(Cell::new(0));
+        let seen = calls.clone();
+        let open = service_fn(move |_: Web| {
+            seen.set(seen.get() + 1);
+            ready(Err::<Page, _>(refusal(Duration::from_secs(wait))))
+        });
+        let mut service = layer(config).layer(open);
+        let _ = service.ready().await.expect("ready").call(to("a.example")).await;
+        assert_eq!(calls.get(), expected, "{wait}");
+    }
+}
+
+// A second attempt that was refused further in had been paid for, though the callee never saw it.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_is_refused_further_in_is_given_back() {
+    let budget = RetryBudget::with_clock(Budget::tokens(3, 0, 1, 1), TokioClock::new());
+    let calls = Rc::new(Cell::new(0));
+    let seen = calls.clone();
+    let trips = service_fn(move |_: Web| {
+        seen.set(seen.get() + 1);
+        let refused = seen.get() > 1;
+        let sick = Response::builder().status(503).body(()).map_err(BoxError::from);
+        ready(if refused { Err(refusal(Duration::from_secs(1))) } else { sick })
+    });
+    let layer = layer(CONFIG).budget(&budget);
+    let mut service = layer.layer(trips.clone());
+    let answer = service.ready().await.expect("ready").call(to("a.example")).await;
+    assert!(answer.is_err());
+    assert_eq!((calls.get(), budget.balance()), (2, 3.0));
+    let snapshot = budget.snapshot();
+    assert_eq!((snapshot.taken, snapshot.refunded), (1, 1));
+    calls.set(0);
+    // Without Tower.
+    let backoff = portcullis_backoff::Backoff::with_clock(
+        CONFIG.budget(Budget::tokens(3, 0, 1, 1)),
+        TokioClock::new(),
+    );
+    let answer = backoff.run_with(portcullis_backoff::portcullis_http::HttpOrGrpc, |_| {
+        trips.clone().oneshot(to("a.example"))
+    });
+    assert!(answer.await.is_err());
+    assert_eq!((calls.get(), backoff.budget().balance()), (2, 3.0));
+}

@@ -101,7 +101,8 @@ impl Delays {
         let (initial, cap) = (nanos(self.initial), nanos(self.cap));
         // Another strategy may have drawn a last delay that is shorter than the first.
         let longest = last.map_or(initial, |last| nanos(last).saturating_mul(3).max(initial));
-        (initial + chance.below((longest - initial).saturating_add(1))).min(cap)
+        // Cut before it is drawn: else two of three would be the cap itself, once it is reached.
+        initial + chance.below(longest.min(cap).saturating_sub(initial).saturating_add(1))
     }
 
     fn mean(&self, before: u32, facts: &Facts, chance: &mut Chance) -> Option<f64> {

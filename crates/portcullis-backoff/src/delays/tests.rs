@@ -78,7 +78,7 @@ fn decorrelated_delays_lie_between_the_first_and_three_times_the_last() {
         longest = longest.max(delay);
         last = delay;
     }
-    assert_eq!(longest, MINUTE);
+    assert!(longest > 55 * SECOND, "{longest:?}");
     // Where another strategy drew the last one.
     let facts = Facts { last: Some(SECOND / 100), ..facts(2) };
     assert_eq!(draw(delays, &facts, &mut chance), SECOND);

@@ -31,7 +31,7 @@ impl Key {
         self.now = self.now.after(SECOND);
         self.record.ended(&self.delays, self.now, self.after, false, self.usage);
         let (now, usage) = (self.now, self.usage);
-        let next = self.record.next(&self.delays, &mut self.seq, now, usage, &mut self.chance);
+        let next = self.record.next(&self.delays, (&mut self.seq, 1), now, usage, &mut self.chance);
         self.after = Some((next.kind, next.grown));
         next
     }
