@@ -8,7 +8,7 @@ mod tests;
 use std::fmt::{self, Display};
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::panic::resume_unwind;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use breaker_core::{
@@ -21,6 +21,7 @@ use self::lru::Lru;
 use crate::delays::{DelayKind, Delays};
 use crate::pattern::Pattern;
 use crate::record::{Record, Sequence};
+use crate::sync::{Mutex, lock};
 
 /// How long to wait before the next attempt, by key: one run of failures per key, and what has been
 /// learnt of it. Clones share their keys.
@@ -276,10 +277,4 @@ impl<K> fmt::Debug for Backoffs<K> {
         let delays = &self.shared.settings.delays;
         f.debug_struct("Backoffs").field("delays", delays).finish_non_exhaustive()
     }
-}
-
-/// Takes the lock, also after a panic elsewhere: under it there is no code of the user's but `Eq`
-/// and `Clone` of a key, which run before anything is changed.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,11 +1,6 @@
-//! The primitives of the concurrent shell. It takes them from here and from nowhere else, so that
-//! model checkers can put their own in their place.
+//! The lock of the concurrent shell.
 
-#[cfg(not(all(test, loom)))]
 pub(crate) use std::sync::{Mutex, MutexGuard};
-
-#[cfg(all(test, loom))]
-pub(crate) use loom::sync::{Mutex, MutexGuard};
 
 /// Takes the lock, also after a panic elsewhere.
 ///
