@@ -182,11 +182,14 @@ where
 /// What a server does, one after the other; the last of it always.
 type Script = Arc<Mutex<Vec<(u16, Option<&'static str>)>>>;
 
+/// The number of an attempt, where it has one, and its body.
+type Seen = (Option<u32>, String);
+
 /// A server that reads the body, and answers by a script.
 struct Flaky {
     address: SocketAddr,
     connections: Hits,
-    seen: Arc<Mutex<Vec<(Option<u32>, String)>>>,
+    seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Flaky {

@@ -21,13 +21,16 @@ const CONFIG: BackoffConfig = BackoffConfig::new()
     .budget(Budget::unlimited())
     .named("greeter");
 
+/// Who greeted, and the number of the attempt where it has one.
+type Seen = (String, Option<String>);
+
 /// Fails so often, each time with this code and push-back, and remembers who greeted.
 #[derive(Clone)]
 struct Moody {
     left: Arc<Mutex<u32>>,
     code: Code,
     push_back: Option<&'static str>,
-    seen: Arc<Mutex<Vec<(String, Option<String>)>>>,
+    seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Moody {
