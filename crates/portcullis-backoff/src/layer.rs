@@ -162,7 +162,8 @@ impl<C, P, T, E> BackoffLayer<C, P, T, E> {
     }
 
     /// How a request is sent again: one of [`portcullis_http::replay`], such as
-    /// `replay::bodies(Body::new)`, which keeps a body while it is being sent.
+    /// `replay::bodies(Body::new)`, which keeps a body while it is being sent. To be said before
+    /// [`idempotent_fn`](Self::idempotent_fn), which adds to what is there.
     pub fn replay<P2>(self, replay: P2) -> BackoffLayer<C, P2, T, E> {
         let Self { classify, targets, elsewhere, .. } = self;
         BackoffLayer { classify, replay, targets, elsewhere }
