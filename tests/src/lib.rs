@@ -3,6 +3,7 @@
 pub mod conformance;
 pub mod heard;
 pub mod loopback;
+pub mod sim;
 
 use std::path::{Path, PathBuf};
 

@@ -48,6 +48,28 @@ fn a_bulkhead_without_a_slot_is_refused() {
     assert_fails(&case, "slots in 1..=1000000");
 }
 
+#[test]
+fn a_budget_grants_each_share_that_the_note_of_its_case_names() {
+    let mut case = copied("RT-010");
+    let note = case["note"].as_str().expect("a note").replace(':', ",");
+    let words = note.split([' ', ',']).filter_map(|word| word.parse::<f64>().ok());
+    let shares: Vec<f64> = words.collect();
+    assert_eq!(shares, [0.25, 0.5, 0.75, 0.99, 0.001]);
+    for share in shares {
+        case["config"]["percent"] = share.into();
+        case["expect"][0]["withdrawn"] = (share * 10_000.0).into();
+        case["expect"][0]["tolerance"] = 0.into();
+        assert_eq!(judge(&case), Verdict::Pass, "{share}");
+    }
+}
+
+#[test]
+fn a_budget_whose_window_is_set_grants_the_floor_of_that_window() {
+    let mut case = copied("RT-012");
+    case["scope"] = "universal".into();
+    assert_eq!(judge(&case), Verdict::Pass);
+}
+
 // ===== the runner =====
 
 #[test]
@@ -56,13 +78,21 @@ fn every_expectation_that_is_planted_wrong_is_found() {
     for case in passing() {
         for (i, expected) in case["expect"].as_array().expect("a list").iter().enumerate() {
             let keys = expected.as_object().expect("an object").keys();
+            let tolerance = expected["tolerance"].as_f64().unwrap_or(0.0);
             for key in keys.filter(|key| !matches!(key.as_str(), "step" | "tolerance")) {
                 if case["ours"].as_str().is_some_and(|ours| ours.contains(key)) {
                     continue;
                 }
                 let mut wrong = case.clone();
                 let value = &mut wrong["expect"][i][key];
-                *value = other_than(value);
+                *value = match value.as_f64() {
+                    // What is a bound from above is wrong where it is lower.
+                    Some(most) if ["max_ms", "never_above"].contains(&key.as_str()) => {
+                        json!(most - 0.25)
+                    }
+                    Some(number) => json!(number + tolerance + 0.25),
+                    None => other_than(value),
+                };
                 assert_fails(&wrong, "expected");
                 planted += 1;
             }
@@ -175,6 +205,56 @@ fn slots_and_limits_that_cannot_be_understood_fail_and_say_why() {
 }
 
 #[test]
+fn retries_that_cannot_be_understood_fail_and_say_why() {
+    let broken = [
+        ("/config/kind", json!("luck"), "luck"),
+        ("/config/kind", json!("random_range"), "not offered"),
+        ("/config/initial_ms", json!(0), "a refusal"),
+        ("/config/max_ms", json!(99), "a refusal"),
+        ("/config/jitter", json!("much"), "+-25%"),
+        ("/config/jitter", json!("+-101%"), "a refusal"),
+        ("/config/step_ms", json!(1), "not offered"),
+        ("/steps/0/random", json!(1.5), "a draw in 0..=1"),
+        ("/steps/0", json!({"at_ms": 0, "op": "bounds", "attempts": 0}), "attempts"),
+        ("/steps/0", json!({"at_ms": 0, "op": "delay", "attempt": 0}), "1..=2000"),
+        ("/expect/0", json!({"step": 0, "min_ms": 1}), "a step that says so"),
+        ("/expect/0", json!({"step": 0, "first": 1}), "not offered"),
+    ];
+    assert_all_fail(&copied("BO-012"), &broken);
+    let broken = [
+        ("/config/max_retries", json!(100), "attempts in 1..=100"),
+        ("/config/max_duration_ms", json!(0), "1 ms..=1 day"),
+        ("/config/interval_ms", json!(-1), "not offered"),
+        ("/config/return_last_failure", json!(false), "not offered"),
+        ("/steps/0/outcomes", json!([]), "`outcomes`"),
+        ("/steps/0/outcomes/0", json!("weird"), "weird"),
+        ("/steps/0", json!({"at_ms": 0, "op": "pushback"}), "`value_ms`"),
+    ];
+    assert_all_fail(&copied("RT-003"), &broken);
+    let broken = [
+        ("/config/kind", json!("concurrency"), "not offered"),
+        ("/config/percent", json!(1.5), "a share in 0..=1"),
+        ("/config/ttl_ms", json!(0), "1 ms..=1 h"),
+        ("/config/min_per_s", json!(1_000_001), "0..=1000000"),
+        ("/steps/0", json!({"at_ms": 0, "op": "limit"}), "not offered"),
+        ("/expect/0", json!({"step": 0, "max_retries": 1}), "not offered"),
+    ];
+    assert_all_fail(&copied("RT-010"), &broken);
+    let hedge = cases("ours/variants").into_iter().find(|case| case["id"] == "RT-018-ours");
+    let broken = [
+        ("/config/max_attempts", json!(4), "not offered"),
+        ("/config/delay_ms", json!(0), "1 ms..=10 min"),
+        ("/config/max_tokens", json!(0), "1..=1000000"),
+        ("/steps/0", json!({"at_ms": 0, "op": "mode"}), "not offered"),
+        ("/steps/0", json!({"at_ms": 0, "op": "response", "outcome": "success"}), "none"),
+        ("/steps/1/at_ms", json!(-1), "milliseconds"),
+        ("/steps/2/at_ms", json!(100), "a time that goes on"),
+        ("/expect/0", json!({"step": 0, "next_hedge": "soon"}), "not offered"),
+    ];
+    assert_all_fail(&hedge.expect("a case of ours"), &broken);
+}
+
+#[test]
 fn a_component_that_does_not_exist_is_skipped() {
     let case = json!({"id": "X", "component": "crystal_ball"});
     assert_eq!(judge(&case), Verdict::Skip("there is no component crystal_ball yet".to_owned()));
@@ -232,9 +312,11 @@ fn passing() -> impl Iterator<Item = Value> {
         "rate-limit",
         "adaptive-limit",
         "adaptive-throttle",
+        "backoff",
         "bulkhead-and-queue",
         "codel",
         "priority",
+        "retry-and-budget",
         "ours/variants",
         "ours/format",
     ];
@@ -243,8 +325,9 @@ fn passing() -> impl Iterator<Item = Value> {
 }
 
 fn copied(id: &str) -> Value {
-    let files = ["adaptive-limit", "adaptive-throttle", "bulkhead-and-queue", "circuit-breaker"];
-    let all = files.into_iter().chain(["codel", "rate-limit"]).flat_map(cases);
+    let files = ["adaptive-limit", "adaptive-throttle", "backoff", "bulkhead-and-queue"];
+    let more = ["circuit-breaker", "codel", "rate-limit", "retry-and-budget"];
+    let all = files.into_iter().chain(more).flat_map(cases);
     all.into_iter().find(|case| case["id"] == id).expect("a copied case")
 }
 
@@ -256,11 +339,10 @@ fn cases(file: &str) -> Vec<Value> {
 fn other_than(value: &Value) -> Value {
     match value {
         Value::Bool(flag) => json!(!flag),
-        Value::Number(number) => json!(number.as_f64().expect("a float") + 0.25),
         Value::Array(list) => json!([list.as_slice(), &[json!(99)]].concat()),
         Value::String(word) if word == "closed" => json!("open"),
         Value::String(_) => json!("closed"),
-        Value::Null | Value::Object(_) => json!(1),
+        Value::Null | Value::Number(_) | Value::Object(_) => json!(1),
     }
 }
 

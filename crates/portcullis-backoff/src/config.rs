@@ -20,7 +20,7 @@ use crate::delays::Delays;
 ///
 /// const SEARCH: BackoffConfig = BackoffConfig::new()
 ///     .max_attempts(4)
-///     .delays(Delays::full_jitter(Duration::from_millis(50)).cap(Duration::from_secs(2)))
+///     .delays(Delays::decorrelated(Duration::from_millis(50)).cap(Duration::from_secs(2)))
 ///     .named("search");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,14 +79,14 @@ impl BackoffConfig {
     pub const MAX_WAIT: Duration = Duration::from_secs(86_400);
 
     /// Three attempts (GET 5, POST 2, PUT 2, DELETE 1, and no more than 5 for high, 3 for normal and
-    /// 1 for low priority), after waits of up to 100 ms, 200 ms and so on (full jitter, 5 s at
+    /// 1 for low priority), after waits of up to 100 ms, 200 ms and so on (equal jitter, 5 s at
     /// most), within an adaptive budget, for timeouts, connections, overload, rate limits and
     /// exhausted resources.
     pub const fn new() -> Self {
         const fn secs(seconds: u64) -> Duration {
             Duration::from_secs(seconds)
         }
-        let delays = Delays::full_jitter(Duration::from_millis(100)).cap(secs(5));
+        let delays = Delays::equal_jitter(Duration::from_millis(100)).cap(secs(5));
         Self {
             name: Name::new("backoff"),
             max_attempts: 3,
@@ -124,7 +124,7 @@ impl BackoffConfig {
 
     /// The same attempts for all methods.
     const fn profile(attempts: u32, initial: u64, cap: u64, factor: f64) -> Self {
-        let delays = Delays::full_jitter(Duration::from_millis(initial))
+        let delays = Delays::equal_jitter(Duration::from_millis(initial))
             .factor(factor)
             .cap(Duration::from_millis(cap));
         Self { methods: [0; Verb::ALL.len()], ..Self::new() }.max_attempts(attempts).delays(delays)
@@ -179,7 +179,7 @@ impl BackoffConfig {
         self
     }
 
-    /// How long to wait before the next attempt; default full jitter from 100 ms to 5 s.
+    /// How long to wait before the next attempt; default equal jitter from 100 ms to 5 s.
     #[allow(clippy::large_types_passed_by_value, reason = "made once, in constants mostly")]
     pub const fn delays(mut self, delays: Delays) -> Self {
         self.delays = delays;

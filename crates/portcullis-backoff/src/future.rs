@@ -9,7 +9,7 @@ use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
 use crate::elsewhere::Elsewhere;
-use crate::policy::{Failed, Why};
+use crate::policy::Failed;
 use crate::record::Sequence;
 use crate::target::{Course, Further, Paid, Target};
 use crate::targets::{Mark, failure};
@@ -229,7 +229,7 @@ where
                 None
             }
             Err(why) => {
-                if past.attempt > 1 || why == Why::Budget {
+                if why.is_in_vain(past.attempt) {
                     RetryPath::spend();
                 }
                 Some(result)

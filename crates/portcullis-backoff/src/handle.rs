@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use crate::config::BackoffConfig;
 use crate::hub::Hub;
-use crate::policy::{Failed, Why};
+use crate::policy::Failed;
 use crate::record::Sequence;
 use crate::snapshot::Snapshot;
 use crate::target::{Course, Further, Target};
@@ -127,7 +127,7 @@ impl Backoff {
             let Further { delay, paid, .. } = match further {
                 Ok(further) => further,
                 Err(why) => {
-                    if number > 1 || why == Why::Budget {
+                    if why.is_in_vain(number) {
                         RetryPath::spend();
                     }
                     return result;

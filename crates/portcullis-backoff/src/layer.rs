@@ -162,8 +162,8 @@ impl<C, P, T, E> BackoffLayer<C, P, T, E> {
     }
 
     /// How a request is sent again: one of [`portcullis_http::replay`], such as
-    /// `replay::bodies(Body::new)`, which keeps a body while it is being sent. It takes the place of
-    /// what was said before: [`idempotent_fn`](Self::idempotent_fn) comes after it.
+    /// `replay::bodies(Body::new)`, which keeps a body while it is being sent. To be said before
+    /// [`idempotent_fn`](Self::idempotent_fn), which adds to what is there.
     pub fn replay<P2>(self, replay: P2) -> BackoffLayer<C, P2, T, E> {
         let Self { classify, targets, elsewhere, .. } = self;
         BackoffLayer { classify, replay, targets, elsewhere }
@@ -180,8 +180,7 @@ impl<C, P, T, E> BackoffLayer<C, P, T, E> {
     }
 
     /// Which requests may be made twice, besides those whose method says so: as a closure with the
-    /// request's type written out, `|request: &Request<Body>| ..`. To be said after
-    /// [`replay`](Self::replay).
+    /// request's type written out, `|request: &Request<Body>| ..`.
     pub fn idempotent_fn<F, Req>(self, mark: F) -> BackoffLayer<C, Marked<P, F>, T, E>
     where
         F: Fn(&Req) -> bool,

@@ -66,6 +66,12 @@ impl Why {
             Self::NoAlternative => "no_alternative",
         }
     }
+
+    /// Whether those above are to hear that a call was made in vain, as often as it may be: here, by
+    /// its last attempt, or further in, which has been told. So it goes up through all tiers.
+    pub(crate) const fn is_in_vain(self, attempt: u32) -> bool {
+        attempt > 1 || matches!(self, Self::Budget | Self::Told)
+    }
 }
 
 /// An attempt that failed, and its call.

@@ -84,9 +84,9 @@ fn each_field_is_what_its_setter_sets() {
         (
             "initial_delay",
             text("50ms"),
-            new().delays(Delays::full_jitter(ms(50)).cap(Duration::from_secs(5))),
+            new().delays(Delays::equal_jitter(ms(50)).cap(Duration::from_secs(5))),
         ),
-        ("max_delay", text("1s"), new().delays(Delays::full_jitter(ms(100)).cap(ms(1_000)))),
+        ("max_delay", text("1s"), new().delays(Delays::equal_jitter(ms(100)).cap(ms(1_000)))),
     ];
     for (field, value, expected) in cases {
         assert_eq!(read(&[(field, value.clone())]), Ok(expected), "{field} = {value:?}");
@@ -117,7 +117,7 @@ fn the_defaults_are_those_that_are_written_down() {
         .priority(Class::Normal, 3)
         .priority(Class::Low, 1)
         .priority(Class::Bulk, 1)
-        .delays(Delays::full_jitter(ms(100)).cap(Duration::from_secs(5)))
+        .delays(Delays::equal_jitter(ms(100)).cap(Duration::from_secs(5)))
         .retry_on(FailureKind::Timeout, true)
         .retry_on(FailureKind::Connection, true)
         .retry_on(FailureKind::Overload { retry_after: None }, true)
@@ -145,7 +145,7 @@ fn the_defaults_are_those_that_are_written_down() {
 #[test]
 fn profiles_are_what_they_say() {
     let profile = |attempts, initial, cap, factor| {
-        let delays = Delays::full_jitter(ms(initial)).factor(factor).cap(ms(cap));
+        let delays = Delays::equal_jitter(ms(initial)).factor(factor).cap(ms(cap));
         BackoffConfig::new().same_for_all_methods().max_attempts(attempts).delays(delays)
     };
     assert_eq!(BackoffConfig::standard(), profile(3, 100, 10_000, 2.0));

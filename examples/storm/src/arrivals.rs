@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use portcullis_priority::Class;
 
+use crate::depot;
+use crate::drill::Drill;
 use crate::script::Script;
 use crate::till;
 use crate::upstream::Upstream;
@@ -40,6 +42,8 @@ pub(crate) enum Route {
     Export,
     /// The till, which is a server of its own. Somebody comes in overloads only.
     Till(Class),
+    /// The depot, which is a server of its own. Somebody comes in drills only.
+    Depot,
 }
 
 /// Who sends requests: one of twenty, who all send as many but for floods.
@@ -57,7 +61,7 @@ pub(crate) struct Arrival {
 
 /// The generator `splitmix64`: small, well mixed, and the same on every machine.
 #[derive(Clone, Debug)]
-struct SplitMix(u64);
+pub(crate) struct SplitMix(u64);
 
 impl Route {
     /// All routes of the shop itself.
@@ -72,6 +76,7 @@ impl Route {
             Self::Home => "/home",
             Self::Export => "/export",
             Self::Till(_) => till::PATH,
+            Self::Depot => depot::PATH,
         }
     }
 
@@ -81,14 +86,14 @@ impl Route {
             Self::A => Some(Upstream::A),
             Self::B | Self::Export => Some(Upstream::B),
             Self::C => Some(Upstream::C),
-            Self::Home | Self::Till(_) => None,
+            Self::Home | Self::Till(_) | Self::Depot => None,
         }
     }
 
     /// How many calls of that upstream it takes, one after the other.
     pub(crate) const fn calls(self) -> usize {
         match self {
-            Self::Home | Self::Till(_) => 0,
+            Self::Home | Self::Till(_) | Self::Depot => 0,
             Self::A | Self::B | Self::C => 1,
             Self::Export => 10,
         }
@@ -98,7 +103,7 @@ impl Route {
     pub(crate) const fn class(self) -> Option<Class> {
         match self {
             Self::Till(class) => Some(class),
-            Self::A | Self::B | Self::C | Self::Home | Self::Export => None,
+            Self::A | Self::B | Self::C | Self::Home | Self::Export | Self::Depot => None,
         }
     }
 }
@@ -121,6 +126,11 @@ impl Caller {
 }
 
 impl SplitMix {
+    /// The numbers of this seed.
+    pub(crate) const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
@@ -130,7 +140,7 @@ impl SplitMix {
     }
 
     /// A number above 0 and at most 1.
-    fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         ((self.next() >> 11) + 1) as f64 / (1_u64 << 53) as f64
     }
 
@@ -150,6 +160,12 @@ pub(crate) fn draw(seed: u64, script: &Script) -> Vec<Arrival> {
         let mut random = SplitMix(seed.rotate_left(32) ^ i as u64);
         arrivals.extend(crowd(&mut random, TIMES, act.from, act.heal));
         arrivals.extend(crowd(&mut random, TIMES_IN_REST, act.heal, act.to));
+    }
+    for (i, act) in script.acts.iter().enumerate() {
+        if let Some(drill) = act.phase.drill() {
+            let mut random = SplitMix(seed.rotate_left(32) ^ i as u64);
+            arrivals.extend(drilled(&mut random, drill, act.from, act.to));
+        }
     }
     arrivals.sort_by_key(|arrival| arrival.at);
     arrivals
@@ -200,6 +216,21 @@ fn crowd(random: &mut SplitMix, times: f64, from: Duration, to: Duration) -> Vec
         let caller = Caller((ticket / 100) as usize % Caller::NAMES.len());
         let class = one_of(&CLASSES, ticket % 100).unwrap_or(Class::Bulk);
         arrivals.push(Arrival { at, route: Route::Till(class), caller });
+    }
+}
+
+/// What comes to the depot in a drill: a Poisson stream.
+fn drilled(random: &mut SplitMix, drill: Drill, from: Duration, to: Duration) -> Vec<Arrival> {
+    let rate = drill.load() * f64::from(depot::WORKERS) / depot::WORK.as_secs_f64();
+    let mut arrivals = Vec::new();
+    let mut at = from;
+    loop {
+        at += random.gap(rate);
+        if at >= to {
+            return arrivals;
+        }
+        let caller = Caller(random.next() as usize % Caller::NAMES.len());
+        arrivals.push(Arrival { at, route: Route::Depot, caller });
     }
 }
 
@@ -265,7 +296,7 @@ mod tests {
         let act = script.acts.iter().find(|act| act.phase.floods()).expect("a flood in the script");
         let arrivals = draw(1, &script);
         assert!(arrivals.is_sorted_by_key(|arrival| arrival.at));
-        let shop = arrivals.into_iter().filter(|arrival| arrival.route.class().is_none());
+        let shop = arrivals.into_iter().filter(|it| Route::ALL.contains(&it.route));
         let (flood, rest): (Vec<_>, Vec<_>) =
             shop.partition(|arrival| arrival.route == Route::Export);
         assert_eq!(rest, steady(1, script.lasts()));
@@ -296,6 +327,22 @@ mod tests {
             let counted = busy.clone().filter(|it| it.route == Route::Till(class)).count();
             near(counted, 3.2 * percent as f64, act.heal - act.from);
         }
+    }
+
+    #[test]
+    fn a_drill_asks_for_its_share_of_what_the_depot_can_do_and_goes_on_in_the_rest() {
+        let script = Script::new(None, 1.0);
+        let arrivals = draw(1, &script);
+        let mut drills = 0;
+        for act in script.acts.iter().filter(|act| act.phase.drill().is_some()) {
+            let due = arrivals.iter().filter(|it| act.from <= it.at && it.at < act.to);
+            let counted = due.filter(|it| it.route == Route::Depot).count();
+            let rate = act.phase.drill().map_or(0.0, |drill| drill.load() * 100.0);
+            let expected = rate * (act.to - act.from).as_secs_f64();
+            assert!((counted as f64 - expected).abs() < 5.0 * expected.sqrt(), "{counted}");
+            drills += counted;
+        }
+        assert_eq!(arrivals.iter().filter(|it| it.route == Route::Depot).count(), drills);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::due::Due;
 use crate::figures::{Admitted, Figures};
+use crate::owed::Owed;
 use crate::table::{percent, seconds};
 
 /// A figure of the protected shop, compared with that of the bare one.
@@ -22,6 +23,8 @@ pub(crate) enum Claim {
     Refusals { share: f64 },
     /// What is owed at the till.
     Till(Due),
+    /// What is owed at the depot.
+    Depot(Owed),
     /// Back to normal at most this much later than the bare shop.
     Recovery { slack: Duration },
 }
@@ -47,6 +50,9 @@ impl Claim {
                 protected.curt == 0 && greedy.refused as f64 >= greedy.requests as f64 * share
             }),
             Self::Till(due) => protected.till.is_none_or(|till| due.holds(&till)),
+            Self::Depot(owed) => {
+                protected.depot.is_none_or(|depot| owed.holds(bare.depot.as_ref(), &depot))
+            }
             Self::Recovery { slack } => bare
                 .recovery
                 .zip(protected.recovery)
@@ -84,6 +90,9 @@ impl Claim {
             Self::Till(due) => {
                 protected.till.map_or_else(none, |till| due.text(bare.till.as_ref(), &till))
             }
+            Self::Depot(owed) => {
+                protected.depot.map_or_else(none, |depot| owed.text(bare.depot.as_ref(), &depot))
+            }
             Self::Recovery { slack } => format!(
                 "95 % goodput again after {}, owed at most {} + {}",
                 protected.recovery.map_or_else(none, |recovery| recovery.to_string()),
@@ -102,6 +111,7 @@ impl Claim {
             Self::Quota { .. } => "greedy_admitted",
             Self::Refusals { .. } => "greedy_refused",
             Self::Till(_) => "till",
+            Self::Depot(_) => "depot",
             Self::Recovery { .. } => "recovery_seconds",
         }
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::arrivals::{Arrival, Caller};
+use crate::drill::{Drilled, Seen};
 use crate::ledger::{End, Ledger, percentile};
 use crate::rush::{Rush, Watched};
 use crate::script::Act;
@@ -43,6 +44,8 @@ pub(crate) struct Figures {
     pub(crate) greedy: Option<Greedy>,
     /// The till, in an overload.
     pub(crate) till: Option<Rush>,
+    /// The depot, in a drill.
+    pub(crate) depot: Option<Drilled>,
     /// From the heal to 95 % goodput.
     pub(crate) recovery: Option<Recovery>,
 }
@@ -67,13 +70,14 @@ pub(crate) struct Admitted {
 }
 
 /// What the worlds counted while a fault lasted: calls between a shop and its upstreams, what the
-/// greedy caller got in, and what went on at the till.
+/// greedy caller got in, and what went on at the till and the depot.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Calls {
     pub(crate) to_the_struck: Option<u64>,
     pub(crate) spared: u64,
     pub(crate) greedy: Option<Admitted>,
     pub(crate) till: Option<Watched>,
+    pub(crate) depot: Option<Seen>,
 }
 
 /// When goodput was back after a heal.
@@ -100,6 +104,7 @@ impl Figures {
         }
         let requests = latencies.len() as u64;
         let till = act.phase.course().zip(calls.till);
+        let depot = act.phase.drill().zip(calls.depot);
         let [good, unavailable, vague, refused, curt, failed, gave_up] = counts;
         Self {
             requests,
@@ -119,6 +124,7 @@ impl Figures {
             spared: calls.spared,
             greedy: calls.greedy.map(|admitted| Greedy::of(ledger, act, side, admitted)),
             till: till.map(|(course, watched)| Rush::of(ledger, act, side, course, watched)),
+            depot: depot.map(|(drill, seen)| Drilled::of(ledger, act, side, drill, seen)),
             recovery: act.phase.fault.map(|_| Recovery::of(ledger, act, side)),
         }
     }
@@ -133,6 +139,7 @@ impl Calls {
             spared: self.spared - before.spared,
             greedy: self.greedy,
             till: self.till,
+            depot: self.depot,
         }
     }
 }
@@ -224,7 +231,7 @@ mod tests {
         }
         let admitted = Admitted { calls: 5, quota: Some(6) };
         let greedy = phase.floods().then_some(admitted);
-        let calls = Calls { to_the_struck: Some(7), spared: 3, greedy, till: None };
+        let calls = Calls { to_the_struck: Some(7), spared: 3, greedy, till: None, depot: None };
         Figures::of(&ledger, &act, Side::Bare, calls)
     }
 

@@ -166,7 +166,8 @@ mod tests {
 
     #[test]
     fn bad_flags_are_told_what_is_allowed() {
-        let phases = "one of calm, b-hangs, c-fails, a-flaps, x-floods, overload, capacity, heal";
+        let phases = "one of calm, b-hangs, c-fails, a-flaps, x-floods, overload, capacity, gray, \
+                      metastable, heal";
         for (line, told) in [
             ("--seed -1", "from 0 to 18446744073709551615, not \"-1\""),
             ("--seed 1.5", "a whole number"),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use portcullis_priority::Class;
 use serde_json::{Value, json};
 
+use crate::drill::{AFTER, DURING, Drilled};
 use crate::figures::{Figures, Recovery};
 use crate::report::{ActReport, Report};
 use crate::rush::Rush;
@@ -63,6 +64,7 @@ fn figures(figures: &Figures) -> Value {
         "greedy_quota": figures.greedy.and_then(|greedy| greedy.admitted.quota),
         "greedy_refused": figures.greedy.map(|greedy| greedy.refused),
         "till": figures.till.as_ref().map(till),
+        "depot": figures.depot.as_ref().map(depot),
         "recovery_seconds": recovered(figures.recovery).map(|time| time.as_secs_f64()),
     })
 }
@@ -81,6 +83,18 @@ fn till(till: &Rush) -> Value {
         "refused": till.refused,
         "vague": till.vague,
         "late_seconds": till.late.as_secs_f64(),
+    })
+}
+
+fn depot(depot: &Drilled) -> Value {
+    json!({
+        "before": depot.goodput[0],
+        "during": depot.goodput[DURING],
+        "after": depot.goodput[AFTER],
+        "amplification_during": depot.amplification[DURING],
+        "amplification_after": depot.amplification[AFTER],
+        "recovery_seconds": recovered(depot.recovery).map(|time| time.as_secs_f64()),
+        "late_seconds": depot.late.as_secs_f64(),
     })
 }
 

@@ -2,24 +2,26 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::{HeaderValue, Request, Uri};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
+use axum::http::{HeaderValue, Request};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, sleep_until, timeout_at};
+use tower::ServiceExt;
 
-use portcullis_priority::Class;
+use portcullis::breaker_core::Deadline;
+use portcullis::{Clock, MonotonicClock};
 use portcullis_priority::portcullis_http::priority;
 
-use crate::arrivals::{Arrival, Caller};
-use crate::client;
+use crate::arrivals::{Arrival, Route};
+use crate::client::{self, Client};
+use crate::depot;
 use crate::door::CALLER;
 use crate::ledger::{Answer, End};
+use crate::protect;
 use crate::till;
 use crate::world::{Side, World, uri};
 
-/// How long a caller waits before it hangs up; at the till, [`till::PATIENCE`].
+/// How long a caller waits before it hangs up; at the till, [`till::PATIENCE`], and for the depot,
+/// [`depot::PATIENCE`].
 const PATIENCE: Duration = Duration::from_millis(800);
 
 /// Sends every arrival to both worlds at the same time, and reports every end.
@@ -29,20 +31,17 @@ pub(crate) async fn send(
     start: Instant,
     ends: UnboundedSender<Answer>,
 ) {
-    let clients = [client::http(), client::http()];
-    for (i, arrival) in arrivals.iter().enumerate() {
+    let clients = [client::plain(), client::plain()];
+    for (i, &arrival) in arrivals.iter().enumerate() {
         let due = start + arrival.at;
         sleep_until(due).await;
         for side in Side::BOTH {
-            let world = &worlds[side as usize];
-            let class = arrival.route.class();
-            let (server, patience) = match class {
-                None => (world.shop, PATIENCE),
-                Some(_) => (world.till.address, till::PATIENCE),
+            let (request, patience) = request(&worlds[side as usize], arrival);
+            let client = match arrival.route {
+                Route::Depot => worlds[side as usize].depot.client.clone(),
+                _ => clients[side as usize].clone(),
             };
-            let uri = uri(server, arrival.route.path());
-            let (client, ends) = (clients[side as usize].clone(), ends.clone());
-            let request = request(uri, arrival.caller, class);
+            let ends = ends.clone();
             tokio::spawn(async move {
                 let end = ask(client, request, due + patience).await;
                 let answer = Answer { arrival: i, side, end, took: due.elapsed().min(patience) };
@@ -53,20 +52,31 @@ pub(crate) async fn send(
     }
 }
 
-fn request(uri: Uri, caller: Caller, class: Option<Class>) -> Request<Body> {
-    let mut request = Request::new(Body::empty());
+/// The request of an arrival, and how long its caller waits.
+fn request(world: &World, arrival: Arrival) -> (Request<()>, Duration) {
+    let class = arrival.route.class();
+    let (uri, patience) = match (arrival.route, class) {
+        (Route::Depot, _) => (world.depot.uri.clone(), depot::PATIENCE),
+        (route, None) => (uri(world.shop, route.path()), PATIENCE),
+        (route, Some(_)) => (uri(world.till.address, route.path()), till::PATIENCE),
+    };
+    let mut request = Request::new(());
     *request.uri_mut() = uri;
-    request.headers_mut().insert(CALLER, HeaderValue::from_static(caller.as_str()));
+    request.headers_mut().insert(CALLER, HeaderValue::from_static(arrival.caller.as_str()));
     if let Some(class) = class {
         let class = HeaderValue::from_static(class.as_str());
         request.headers_mut().insert(priority::X_PRIORITY, class);
     }
-    request
+    // Layers that look for it need not wait any longer than the caller; the others do not know it.
+    let deadline = Deadline::after(MonotonicClock::new().now(), patience);
+    request.extensions_mut().insert(deadline);
+    (request, patience)
 }
 
-async fn ask(client: Client<HttpConnector, Body>, request: Request<Body>, until: Instant) -> End {
-    match timeout_at(until, client.request(request)).await {
+async fn ask(client: Client, request: Request<()>, until: Instant) -> End {
+    match timeout_at(until, client.oneshot(request)).await {
         Ok(Ok(response)) => End::from(&response),
+        Ok(Err(error)) if protect::refused(&error).is_some() => End::Unavailable,
         Ok(Err(_)) => End::Failed,
         Err(_) => End::GaveUp,
     }

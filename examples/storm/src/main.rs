@@ -5,13 +5,16 @@
 mod arrivals;
 mod claim;
 mod client;
+mod depot;
 mod door;
+mod drill;
 mod due;
 mod figures;
 mod flags;
 mod json;
 mod ledger;
 mod load;
+mod owed;
 mod protect;
 mod report;
 mod run;

@@ -8,16 +8,22 @@ use axum::extract::ConnectInfo;
 use portcullis::key::{self, KeyText};
 use portcullis::portcullis_ratelimit::PerKey;
 use portcullis::{
-    Auto, BoxErrors, CircuitBreaker, CircuitBreakerConfig, CircuitBreakerLayer, HttpOrGrpc, Pace,
-    Percent, RateLimit, RateLimitLayer, Rejected, State, Trip, Window,
+    Auto, BoxErrors, CircuitBreaker, CircuitBreakerConfig, CircuitBreakerLayer, FailureKind,
+    HttpOrGrpc, Pace, Percent, RateLimit, RateLimitLayer, Rejected, State, Trip, Window,
 };
+use portcullis_backoff::{Backoff, BackoffConfig, BackoffLayer};
 use portcullis_priority::portcullis_http::priority;
-use portcullis_priority::{Class, PriorityQueue, PriorityQueueLayer, QueueConfig};
+use portcullis_priority::{
+    Class, ConcurrencyLayer, ConcurrencyLimit, Limit, PriorityQueue, PriorityQueueLayer,
+    QueueConfig,
+};
+use portcullis_timeout::{AdaptiveTimeoutLayer, TimeoutConfig};
 use tower::timeout::TimeoutLayer;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceBuilder};
 
-use crate::client::{TIMEOUT, UpstreamClient, http};
+use crate::client::{Client, TIMEOUT, UpstreamClient, bodiless, http};
+use crate::depot;
 use crate::door::CALLER;
 use crate::till;
 use crate::upstream::Upstream;
@@ -43,16 +49,30 @@ const TILL: QueueConfig = QueueConfig::adaptive(till::PATIENCE)
 /// Whose word is taken for how important a request is: a gateway of ours, so to speak.
 const OURS: [&str; 1] = ["127.0.0.1/32"];
 
+/// Attempts at the depot, five of a GET: errors of its own are worth another one, too.
+const AGAIN: BackoffConfig =
+    BackoffConfig::new().retry_on(FailureKind::Internal, true).named("depot");
+/// Opens when nearly everything fails, and not while three in ten do.
+const DEPOT: CircuitBreakerConfig = CircuitBreakerConfig::adaptive().named("depot");
+/// As many attempts at a time as the depot bears; others wait a moment.
+const AT_A_TIME: ConcurrencyLimit =
+    ConcurrencyLimit::adaptive(Limit::deadline(depot::TIMEOUT)).max_wait(WAIT).named("depot");
+/// Half of the time limit of an attempt.
+const WAIT: Duration = Duration::from_millis(depot::TIMEOUT.as_millis() as u64 / 2);
+
 /// A limit for each caller.
 type Limits = RateLimitLayer<HttpOrGrpc, Auto, PerKey<key::Header, KeyText>>;
 
-/// The protection of a shop: a limit for each caller, a circuit for each upstream, and a queue
-/// before the till.
+/// The protection of a shop: a limit for each caller, a circuit for each upstream, a queue before
+/// the till, and attempts at the depot within a budget.
 #[derive(Clone, Debug)]
 pub(crate) struct Protection {
     limits: Limits,
     circuits: [CircuitBreakerLayer; 3],
     queue: PriorityQueue,
+    again: BackoffLayer,
+    depot: CircuitBreakerLayer,
+    at_a_time: ConcurrencyLayer,
 }
 
 /// The limits of all callers as the view shows them.
@@ -71,6 +91,16 @@ pub(crate) struct Rank {
     pub(crate) explain: String,
 }
 
+/// The client of the depot as the view shows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempts {
+    /// How many may be under way at a time.
+    pub(crate) slots: u32,
+    /// Attempts beyond the first ones since the start.
+    pub(crate) repeated: u64,
+    pub(crate) explain: String,
+}
+
 /// A circuit as the view shows it.
 #[derive(Clone, Debug)]
 pub(crate) struct Lamp {
@@ -84,11 +114,15 @@ pub(crate) struct Lamp {
 impl Protection {
     /// Limits of which nothing is used up, closed circuits for all upstreams, and an empty queue.
     pub(crate) fn new() -> Self {
+        let depot = CircuitBreakerLayer::new(DEPOT);
         let names = ["upstream-a", "upstream-b", "upstream-c"];
         Self {
             limits: RateLimitLayer::new(PER_CALLER).keyed(key::header(CALLER)),
             circuits: names.map(|name| CircuitBreakerLayer::new(CIRCUIT.named(name))),
             queue: PriorityQueue::new(TILL),
+            again: BackoffLayer::new(AGAIN).watch(&depot.handle()),
+            depot,
+            at_a_time: ConcurrencyLayer::new(AT_A_TIME),
         }
     }
 
@@ -123,6 +157,19 @@ impl Protection {
         BoxCloneSyncService::new(client)
     }
 
+    /// The client of the depot: as insistent as the bare one where that helps.
+    pub(crate) fn depot_client(&self) -> Client {
+        let client = ServiceBuilder::new()
+            // Outside of all that can refuse: each attempt passes admission again.
+            .layer(self.again.clone())
+            .layer(self.depot.clone())
+            .layer(self.at_a_time.clone().hold_to_head())
+            .layer(AdaptiveTimeoutLayer::new(TimeoutConfig::fixed(depot::TIMEOUT).named("depot")))
+            .layer(BoxErrors)
+            .service(bodiless());
+        BoxCloneSyncService::new(client)
+    }
+
     /// How many calls the circuits have refused so far.
     pub(crate) fn spared(&self) -> u64 {
         self.handles().map(|circuit| circuit.snapshot().totals.refused).iter().sum()
@@ -139,6 +186,14 @@ impl Protection {
         let snapshot = self.queue.snapshot();
         let (slots, waiting) = (snapshot.slots, snapshot.depth());
         Rank { slots, waiting, explain: snapshot.explain() }
+    }
+
+    /// The client of the depot as it is now.
+    pub(crate) fn attempts(&self) -> Attempts {
+        let again: Backoff = self.again.handle();
+        let slots = self.at_a_time.handle().snapshot().slots;
+        let (repeated, explain) = (again.snapshot().retried, again.explain());
+        Attempts { slots, repeated, explain }
     }
 
     /// The circuits as they are now.
@@ -166,9 +221,10 @@ pub(crate) fn quota(within: Duration) -> u64 {
     u64::from(BURST) + u64::try_from(refilled).unwrap_or(u64::MAX)
 }
 
-/// If a circuit refused the call: in how many seconds to ask again.
+/// If a layer refused the call: in how many seconds to ask again. A time-out is no refusal.
 pub(crate) fn refused(error: &BoxError) -> Option<u64> {
-    Rejected::find(error.as_ref()).map(|rejected| rejected.retry_after_secs().unwrap_or(1))
+    let rejected = Rejected::find(error.as_ref()).filter(|it| !it.was_made());
+    rejected.map(|rejected| rejected.retry_after_secs().unwrap_or(1))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until};
 
 use crate::arrivals;
 use crate::door::Entered;
+use crate::drill;
 use crate::figures::{Admitted, Calls};
 use crate::flags::Flags;
 use crate::ledger::Ledger;
@@ -30,7 +31,10 @@ pub(crate) async fn run(
     mut view: View,
 ) -> Result<Report, Box<dyn Error>> {
     let began = Instant::now();
-    let worlds = [World::start(Side::Bare).await?, World::start(Side::Protected).await?];
+    let worlds = [
+        World::start(Side::Bare, flags.seed).await?,
+        World::start(Side::Protected, flags.seed).await?,
+    ];
     let mut ledger = Ledger::new(arrivals::draw(flags.seed, script));
     let start = Instant::now() + LEAD;
     let conductor = tokio::spawn(conduct(script.acts.clone(), worlds.clone(), start));
@@ -60,8 +64,8 @@ pub(crate) async fn run(
     Ok(Report { seed: flags.seed, speed: flags.speed, took: began.elapsed(), acts })
 }
 
-/// Makes the upstreams ill and well, leads the tills, and counts the calls in each fault, world by
-/// world.
+/// Makes the upstreams ill and well, leads the tills and the depots, and counts the calls in each
+/// fault, world by world.
 async fn conduct(acts: Vec<Act>, worlds: [World; 2], start: Instant) -> Vec<[Calls; 2]> {
     let mut counted = Vec::with_capacity(acts.len());
     for act in acts {
@@ -73,17 +77,29 @@ async fn conduct(acts: Vec<Act>, worlds: [World; 2], start: Instant) -> Vec<[Cal
                 world.set(beat.upstream, beat.health);
             }
         }
+        // On its own, since it goes on after the heal.
+        let drilled = act
+            .phase
+            .drill()
+            .map(|drill| tokio::spawn(drill::lead(drill, act, worlds.clone(), start)));
         let watched = match act.phase.course() {
             Some(course) => Some(rush::watch(course, &act, &worlds, start).await),
             None => None,
         };
         sleep_until(start + act.heal).await;
         let after = worlds.each_ref().map(|world| calls(world, &act));
+        let seen = match drilled {
+            Some(drilled) => {
+                Some(drilled.await.expect("nobody aborts the drill, and a panic goes on"))
+            }
+            None => None,
+        };
         counted.push(Side::BOTH.map(|side| {
             let side = side as usize;
             let greedy = act.phase.floods().then(|| greedy(&worlds[side], start + act.from));
             let till = watched.map(|watched| watched[side]);
-            Calls { greedy, till, ..after[side].since(before[side]) }
+            let depot = seen.map(|seen| seen[side]);
+            Calls { greedy, till, depot, ..after[side].since(before[side]) }
         }));
     }
     counted
@@ -92,7 +108,7 @@ async fn conduct(acts: Vec<Act>, worlds: [World; 2], start: Instant) -> Vec<[Cal
 /// The calls in a world up to now, as they concern this act.
 fn calls(world: &World, act: &Act) -> Calls {
     let to_the_struck = act.phase.struck().map(|struck| world.reached(struck));
-    Calls { to_the_struck, spared: world.spared(), greedy: None, till: None }
+    Calls { to_the_struck, spared: world.spared(), greedy: None, till: None, depot: None }
 }
 
 /// What the greedy caller got in since then, and what it may have got in.

@@ -18,7 +18,7 @@ const SETTLES: Duration = Duration::from_millis(1_250);
 
 /// Who finds out so late that it is time is on a machine that has stood still: what callers lost then
 /// they lost to the machine.
-const STANDSTILL: Duration = Duration::from_millis(100);
+pub(crate) const STANDSTILL: Duration = Duration::from_millis(100);
 
 /// How a crowd meets the till, quarter by quarter.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -5,13 +5,18 @@ use std::time::Duration;
 
 use portcullis_priority::Class;
 
+use crate::drill::{AFTER, DURING, Drilled};
 use crate::figures::{Figures, Greedy};
+use crate::owed::{recovered, times};
 use crate::report::{ActReport, Report};
 use crate::rush::Rush;
 use crate::world::Side;
 
 /// How a figure reads, if it was measured.
 type Read = fn(&Figures) -> Option<String>;
+
+/// The width of the longest name of a phase.
+const NAME: usize = 10;
 
 /// The columns: heading, and how a figure reads.
 const COLUMNS: [(&str, Read); 8] = [
@@ -46,6 +51,14 @@ limit         the mean limit at the end of each quarter: in the phase capacity, 
               with half of them, with all of them, and while 30 of 100 answers are errors
 ";
 
+/// The notes under the table of the depot.
+const LEGEND_OF_DEPOT: &str = "\
+before ..     good answers of the depot, of all requests that were due before, during and after
+              what was the matter
+again         from the heal until three seconds in a row were good, 95 % of their requests
+attempts      those that reached the depot for each request that was due, during and after
+";
+
 /// The whole closing text: figures, claims, verdict.
 pub(crate) fn render(report: &Report) -> String {
     let mut text = String::new();
@@ -56,12 +69,16 @@ pub(crate) fn render(report: &Report) -> String {
         let _ = write_till(&mut text, report);
         let _ = write!(text, "\n{LEGEND_OF_TILL}\n");
     }
+    if report.acts.iter().any(|act| act.act.phase.drill().is_some()) {
+        let _ = write_depot(&mut text, report);
+        let _ = write!(text, "\n{LEGEND_OF_DEPOT}\n");
+    }
     let _ = write_claims(&mut text, report);
     text
 }
 
 fn write_figures(text: &mut String, report: &Report) -> std::fmt::Result {
-    write!(text, "{:<8} {:<9}", "phase", "")?;
+    write!(text, "{:<NAME$} {:<9}", "phase", "")?;
     for (heading, _) in COLUMNS {
         write!(text, "  {heading:>10}")?;
     }
@@ -69,7 +86,7 @@ fn write_figures(text: &mut String, report: &Report) -> std::fmt::Result {
     for act in &report.acts {
         for side in Side::BOTH {
             let name = if side == Side::Bare { act.act.phase.name } else { "" };
-            write!(text, "{name:<8} {:<9}", side.as_str())?;
+            write!(text, "{name:<NAME$} {:<9}", side.as_str())?;
             for (heading, read) in COLUMNS {
                 let figure = read(act.side(side)).unwrap_or_else(|| "-".to_owned());
                 write!(text, "  {figure:>width$}", width = heading.len().max(10))?;
@@ -84,7 +101,7 @@ fn write_figures(text: &mut String, report: &Report) -> std::fmt::Result {
 const TILL: [&str; 4] = ["capacity", "inside", "503", "limit"];
 
 fn write_till(text: &mut String, report: &Report) -> std::fmt::Result {
-    write!(text, "{:<8} {:<9}", "till", "")?;
+    write!(text, "{:<NAME$} {:<9}", "till", "")?;
     let classes = Class::ALL.into_iter().rev().map(Class::as_str);
     for heading in classes.chain(TILL) {
         write!(text, "  {heading:>10}")?;
@@ -95,7 +112,7 @@ fn write_till(text: &mut String, report: &Report) -> std::fmt::Result {
     for (name, side, till) in report.acts.iter().flat_map(rows) {
         let Some(till) = till else { continue };
         let name = if side == Side::Bare { name } else { "" };
-        write!(text, "{name:<8} {:<9}", side.as_str())?;
+        write!(text, "{name:<NAME$} {:<9}", side.as_str())?;
         for cell in cells(&till) {
             write!(text, "  {cell:>10}")?;
         }
@@ -119,12 +136,43 @@ fn cells(till: &Rush) -> Vec<String> {
     classes.chain(rest).collect()
 }
 
+/// What a row of the depot says.
+const DEPOT: [&str; 6] = ["before", "during", "after", "again", "attempts", "after"];
+
+fn write_depot(text: &mut String, report: &Report) -> std::fmt::Result {
+    write!(text, "{:<NAME$} {:<9}", "depot", "")?;
+    for heading in DEPOT {
+        write!(text, "  {heading:>10}")?;
+    }
+    text.push('\n');
+    let rows =
+        |act: &ActReport| Side::BOTH.map(|side| (act.act.phase.name, side, act.side(side).depot));
+    for (name, side, depot) in report.acts.iter().flat_map(rows) {
+        let Some(depot) = depot else { continue };
+        let name = if side == Side::Bare { name } else { "" };
+        write!(text, "{name:<NAME$} {:<9}", side.as_str())?;
+        for cell in attempted(&depot) {
+            write!(text, "  {cell:>10}")?;
+        }
+        text.push('\n');
+    }
+    Ok(())
+}
+
+fn attempted(depot: &Drilled) -> [String; 6] {
+    let share = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), percent);
+    let [before, during, after] = depot.goodput.map(share);
+    let attempts = [DURING, AFTER].map(|i| times(depot.amplification[i]));
+    let [attempts, later] = attempts;
+    [before, during, after, recovered(depot), attempts, later]
+}
+
 fn write_claims(text: &mut String, report: &Report) -> std::fmt::Result {
     for act in &report.acts {
         for (claim, holds) in act.claims() {
             let verdict = if holds { "ok" } else { "WORSE" };
             let what = claim.text(&act.bare, &act.protected);
-            writeln!(text, "{:<8} {verdict:<5} {what}", act.act.phase.name)?;
+            writeln!(text, "{:<NAME$} {verdict:<5} {what}", act.act.phase.name)?;
         }
     }
     let Report { seed, speed, took, .. } = report;
@@ -161,7 +209,7 @@ mod tests {
     use super::*;
     use crate::figures::{Admitted, Recovery};
     use crate::report::ActReport;
-    use crate::script::Script;
+    use crate::script::{Act, Script};
 
     fn sent(calls: u64, quota: Option<u64>, refused: u64) -> Greedy {
         Greedy { requests: 1_000, refused, admitted: Admitted { calls, quota } }
@@ -188,7 +236,24 @@ mod tests {
             recovery: Some(Recovery::After(Duration::from_millis(740))),
             ..bare
         };
-        let acts = acts.into_iter().map(|act| ActReport { act, bare, protected }).collect();
+        let depot = |act: &Act, recovery, amplification| {
+            act.phase.drill().map(|_| Drilled {
+                goodput: [None, Some(0.98), Some(0.5)],
+                amplification: [None, Some(amplification), Some(1.0)],
+                recovery: Some(recovery),
+                late: Duration::ZERO,
+            })
+        };
+        let never = Recovery::NotWithin(Duration::from_secs(8));
+        let report = |act: Act| ActReport {
+            act,
+            bare: Figures { depot: depot(&act, never, 2.875), ..bare },
+            protected: Figures {
+                depot: depot(&act, Recovery::After(Duration::from_secs(1)), 1.0),
+                ..protected
+            },
+        };
+        let acts = acts.into_iter().map(report).collect();
         Report { seed: 1, speed: 1.0, took: Duration::from_secs(41), acts }
     }
 
@@ -196,14 +261,31 @@ mod tests {
     fn the_table_sets_bare_beside_protected_in_columns() {
         let text = render(&report(0.975));
         let lines: Vec<&str> = text.lines().collect();
-        assert!(lines[3].starts_with("b-hangs  bare"), "{text}");
+        assert!(lines[3].starts_with("b-hangs    bare"), "{text}");
         for cell in ["25.0 %", "50.0 %", "800 ms", "1234", "500 / 0", "> 4.0 s"] {
             assert!(lines[3].contains(cell), "{cell}: {text}");
         }
         for cell in ["protected", "97.5 %", "31 ms", "31", "999", "99 / 900", "0.7 s"] {
             assert!(lines[4].contains(cell), "{cell}: {text}");
         }
-        assert!(lines[..13].iter().all(|line| line.len() == lines[0].len()), "{text}");
+        assert!(lines[..21].iter().all(|line| line.len() == lines[0].len()), "{text}");
+    }
+
+    #[test]
+    fn a_drill_has_a_table_of_its_own() {
+        let text = render(&report(0.975));
+        let lines = text.lines().skip_while(|line| !line.starts_with("depot "));
+        let lines: Vec<&str> = lines.take(5).collect();
+        for (line, name, again, attempts) in [
+            (lines[1], "gray       bare", "never", "x 2.88"),
+            (lines[2], "           protected", "1.0 s", "x 1.00"),
+            (lines[3], "metastable bare", "never", "x 2.88"),
+        ] {
+            assert!(line.starts_with(name), "{text}");
+            let cells = format!("98.0 %      50.0 %       {again}      {attempts}      x 1.00");
+            assert!(line.ends_with(&cells), "{text}");
+            assert_eq!(line.len(), lines[0].len(), "{text}");
+        }
     }
 
     #[test]
@@ -213,6 +295,6 @@ mod tests {
         assert!(!good.contains("WORSE"), "{good}");
         let bad = render(&report(0.1));
         assert!(bad.contains("was worse than it owes"), "{bad}");
-        assert!(bad.contains("b-hangs  WORSE"), "{bad}");
+        assert!(bad.contains("b-hangs    WORSE"), "{bad}");
     }
 }

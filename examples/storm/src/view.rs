@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub(crate) use pulse::Pulse;
 
-use crate::protect::{Lamp, Protection, Rank, Ward};
+use crate::protect::{Attempts, Lamp, Protection, Rank, Ward};
 use crate::script::{Act, Script};
 use crate::upstream::Upstream;
 use crate::world::World;
@@ -37,6 +37,8 @@ pub(crate) struct Moment<'a> {
     pub(crate) ward: Option<Ward>,
     /// The queue before the till.
     pub(crate) rank: Option<Rank>,
+    /// The client of the depot.
+    pub(crate) attempts: Option<Attempts>,
 }
 
 /// A shop and its upstreams at a time.
@@ -101,7 +103,8 @@ impl<'a> Moment<'a> {
         let lamps = protection.map(Protection::lamps).unwrap_or_default();
         let ward = protection.map(Protection::ward);
         let rank = protection.map(Protection::ranks);
-        Self { at, lasts: script.lasts(), act, shops, lamps, ward, rank }
+        let attempts = protection.map(Protection::attempts);
+        Self { at, lasts: script.lasts(), act, shops, lamps, ward, rank, attempts }
     }
 
     /// How much of the script is over, of 1.
@@ -128,6 +131,8 @@ mod tests {
         let ward = Some(Ward { refused: 34, explain: "per-client grants 20/s".to_owned() });
         let (lasts, lamps) = (script.lasts(), vec![lamp]);
         let rank = Some(Rank { slots: 7, waiting: 8, explain: "till: 7 of 7 slots".to_owned() });
-        Moment { at: act.from, lasts, act, shops: [shop; 2], lamps, ward, rank }
+        let explain = "depot: 9 attempts failed".to_owned();
+        let attempts = Some(Attempts { slots: 5, repeated: 6, explain });
+        Moment { at: act.from, lasts, act, shops: [shop; 2], lamps, ward, rank, attempts }
     }
 }

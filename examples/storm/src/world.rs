@@ -1,4 +1,4 @@
-//! A world: three upstreams, the shop that needs them, and its till. There are two, bare and
+//! A world: three upstreams, the shop that needs them, its till and its depot. There are two, bare and
 //! protected.
 
 use std::io;
@@ -9,6 +9,7 @@ use axum::http::Uri;
 use tokio::net::TcpListener;
 
 use crate::client;
+use crate::depot::Depot;
 use crate::door::Door;
 use crate::protect::Protection;
 use crate::shop::{self, Outlet, Slots};
@@ -22,7 +23,7 @@ pub(crate) enum Side {
     Protected,
 }
 
-/// Three upstreams, a shop and its till, running.
+/// Three upstreams, a shop, its till and its depot, running.
 ///
 /// Each shop has upstreams of its own, so that the storm of one cannot reach the other.
 #[derive(Clone, Debug)]
@@ -35,6 +36,8 @@ pub(crate) struct World {
     pub(crate) slots: Slots,
     /// The till, which needs none of the others.
     pub(crate) till: Till,
+    /// The depot, which needs none of the others, and its client.
+    pub(crate) depot: Depot,
     /// The protection of the shop, in the protected world.
     pub(crate) protection: Option<Protection>,
     upstreams: [UpstreamService; 3],
@@ -55,7 +58,7 @@ impl Side {
 
 impl World {
     /// Starts a world on free ports of the loopback device.
-    pub(crate) async fn start(side: Side) -> io::Result<Self> {
+    pub(crate) async fn start(side: Side, seed: u64) -> io::Result<Self> {
         let protection = (side == Side::Protected).then(Protection::new);
         let (a, outlet_a) = upstream(Upstream::A, protection.as_ref()).await?;
         let (b, outlet_b) = upstream(Upstream::B, protection.as_ref()).await?;
@@ -68,8 +71,9 @@ impl World {
             None => shop,
         });
         let till = Till::start(protection.as_ref()).await?;
+        let depot = Depot::start(protection.as_ref(), seed).await?;
         let shop = serve(router).await?;
-        Ok(Self { shop, door, slots, till, protection, upstreams: [a, b, c] })
+        Ok(Self { shop, door, slots, till, depot, protection, upstreams: [a, b, c] })
     }
 
     /// Makes an upstream ill or well.

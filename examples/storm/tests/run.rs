@@ -12,7 +12,7 @@ use serde_json::Value;
 type Outcome = Result<(), Box<dyn Error>>;
 
 /// The keys of the figures of a shop in a phase, as `README.md` documents them.
-const FIGURES: [&str; 21] = [
+const FIGURES: [&str; 22] = [
     "requests",
     "good",
     "unavailable",
@@ -33,6 +33,7 @@ const FIGURES: [&str; 21] = [
     "greedy_quota",
     "greedy_refused",
     "till",
+    "depot",
     "recovery_seconds",
 ];
 
@@ -49,6 +50,17 @@ const TILL: [&str; 12] = [
     "limits",
     "refused",
     "vague",
+    "late_seconds",
+];
+
+/// The keys of the depot in a drill.
+const DEPOT: [&str; 7] = [
+    "before",
+    "during",
+    "after",
+    "amplification_during",
+    "amplification_after",
+    "recovery_seconds",
     "late_seconds",
 ];
 
@@ -83,9 +95,17 @@ fn the_whole_script_shows_that_protection_helps_and_says_so_in_table_and_json() 
     let output = storm(&["--headless", "--seed", "1", "--speed", "4", "--json", path])?;
     let text = String::from_utf8(output.stdout)?;
     assert_eq!(output.status.code(), Some(0), "{text}{}", String::from_utf8(output.stderr)?);
-    for column in
-        ["goodput", "others", "p99", "sick calls", "X in / 429", "95 % after", "inside", "limit"]
-    {
+    for column in [
+        "goodput",
+        "others",
+        "p99",
+        "sick calls",
+        "X in / 429",
+        "95 % after",
+        "inside",
+        "limit",
+        "again",
+    ] {
         assert!(text.contains(column), "{column}: {text}");
     }
     assert!(text.contains("the protected shop kept all that it owes (seed 1, speed 4"), "{text}");
@@ -96,8 +116,18 @@ fn the_whole_script_shows_that_protection_helps_and_says_so_in_table_and_json() 
     assert!(json["seconds"].is_f64(), "{json}");
     let phases = json["phases"].as_array().ok_or("phases")?;
     let names: Vec<_> = phases.iter().filter_map(|phase| phase["name"].as_str()).collect();
-    let whole =
-        ["calm", "b-hangs", "c-fails", "a-flaps", "x-floods", "overload", "capacity", "heal"];
+    let whole = [
+        "calm",
+        "b-hangs",
+        "c-fails",
+        "a-flaps",
+        "x-floods",
+        "overload",
+        "capacity",
+        "gray",
+        "metastable",
+        "heal",
+    ];
     assert_eq!(names, whole);
     for phase in phases {
         let wanted =
@@ -121,6 +151,8 @@ fn the_whole_script_shows_that_protection_helps_and_says_so_in_table_and_json() 
     a_hang_is_kept_from_the_others(&phases[1]);
     a_flood_is_kept_from_the_others(&phases[4]);
     an_overload_is_for_those_who_matter_least(&phases[5]);
+    a_gray_failure_is_tried_away(&phases[7]);
+    a_trigger_is_over_when_it_is_over(&phases[8]);
     Ok(())
 }
 
@@ -161,6 +193,26 @@ fn an_overload_is_for_those_who_matter_least(overload: &Value) {
     assert_eq!(overload["bare"]["till"]["slots"], Value::Null, "{overload}");
 }
 
+fn a_gray_failure_is_tried_away(gray: &Value) {
+    for side in ["bare", "protected"] {
+        assert_eq!(keys(&gray[side]["depot"]), sorted(DEPOT), "{gray}");
+        let figure = |key: &str| gray[side]["depot"][key].as_f64().unwrap_or_default();
+        assert!(figure("late_seconds") > 0.1 || figure("during") > 0.9, "{gray}");
+        assert!(figure("amplification_during") > 1.1, "{gray}");
+        assert_eq!(gray[side]["depot"]["before"], Value::Null, "{gray}");
+    }
+}
+
+fn a_trigger_is_over_when_it_is_over(trigger: &Value) {
+    let figure = |side: &str, key: &str| trigger[side]["depot"][key].as_f64().unwrap_or_default();
+    let amplified = |side| figure(side, "amplification_during");
+    assert!(amplified("protected") < amplified("bare"), "{trigger}");
+    if figure("protected", "late_seconds") < 0.1 {
+        assert!(figure("protected", "after") > figure("bare", "after") + 0.3, "{trigger}");
+        assert!(trigger["protected"]["depot"]["recovery_seconds"].is_f64(), "{trigger}");
+    }
+}
+
 #[test]
 fn a_limit_follows_the_till_down_and_up_and_overlooks_its_errors() -> Outcome {
     let file = json_file("capacity.json");
@@ -196,7 +248,7 @@ fn bad_flags_end_with_2_and_name_what_is_allowed() -> Outcome {
         (&["--speed", "100"][..], "a number from 0.2 to 4"),
         (
             &["--phase", "hurricane"][..],
-            "one of calm, b-hangs, c-fails, a-flaps, x-floods, overload, capacity, heal",
+            "one of calm, b-hangs, c-fails, a-flaps, x-floods, overload, capacity, gray, metastable, heal",
         ),
         (&["--fast"][..], "--speed X"),
         (&["--json", "/nowhere/at/all.json"][..], "a file that can be written"),

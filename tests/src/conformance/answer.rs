@@ -21,6 +21,10 @@ pub(crate) enum Seen {
     /// A share of the calls; without a call it is null, or zero.
     Rate(Option<f64>),
     Numbers(Vec<f64>),
+    /// Of which only the first ones are expected.
+    Beginning(Vec<f64>),
+    /// What is said of it in words, each of which can be expected.
+    OneOf(Vec<&'static str>),
     /// Of which only the least that it may be is expected.
     AtLeast(f64),
     /// Of which only the most is.
@@ -91,6 +95,11 @@ impl Seen {
                 let pairs = || expected.iter().zip(numbers);
                 expected.len() == numbers.len() && pairs().all(|(e, n)| is_number(e, *n, tolerance))
             }),
+            Self::Beginning(numbers) => expected.as_array().is_some_and(|expected| {
+                let mut pairs = expected.iter().zip(numbers);
+                expected.len() <= numbers.len() && pairs.all(|(e, n)| is_number(e, *n, tolerance))
+            }),
+            Self::OneOf(words) => expected.as_str().is_some_and(|word| words.contains(&word)),
             Self::AtLeast(number) => expected.as_f64().is_some_and(|least| *number >= least),
             Self::AtMost(number) => expected.as_f64().is_some_and(|most| *number <= most),
             Self::Ids(ids) => match expected {
@@ -116,7 +125,8 @@ impl fmt::Display for Seen {
             Self::Number(None) | Self::Rate(None) | Self::Moment(None) => f.write_str("null"),
             Self::AtLeast(number) | Self::AtMost(number) => number.fmt(f),
             Self::Ids(ids) => f.write_str(&show(&Value::from(ids.clone()))),
-            Self::Numbers(numbers) => write!(f, "{numbers:?}"),
+            Self::Numbers(numbers) | Self::Beginning(numbers) => write!(f, "{numbers:?}"),
+            Self::OneOf(words) => write!(f, "{words:?}"),
             Self::Answers(answers) => write!(f, "{answers:?}"),
             Self::Moment(Some(moment)) => write!(f, "{} ns", moment.as_nanos()),
         }

@@ -100,6 +100,11 @@ impl<'v> Manner<'v> {
         matches!(self, Self::SameResult { scope, .. } if words(scope).any(|word| word == key))
     }
 
+    /// Whether the scope of a variant says that attempts are counted from zero.
+    pub(crate) fn counts_from_zero(self) -> bool {
+        matches!(self, Self::SameResult { scope, .. } if scope.contains("counted from 0"))
+    }
+
     /// Whether `ours` says "same result without" this expectation.
     pub(crate) fn leaves_out_expectation(self, key: &str) -> bool {
         let Self::SameResult { ours, .. } = self else { return false };

@@ -7,20 +7,25 @@ use serde_json::{Map, Value};
 use super::accrual::Accrual;
 use super::adaptive::Adaptive;
 use super::answer::{Seen, compare};
+use super::backoff::Waits;
+use super::budget::Purse;
 use super::case::{Case, Manner};
 use super::circuits::Circuits;
 use super::codel::Dropper;
 use super::fields::Fields;
+use super::hedge::Hedges;
 use super::limits::Limits;
+use super::retry::Retries;
 use super::slots::Slots;
 use super::throttle::Throttled;
 use super::verdict::{Mismatch, Verdict};
 use super::window::SlidingWindow;
 
 /// The components that exist.
-const COMPONENTS: [&str; 20] = [
+const COMPONENTS: [&str; 24] = [
     "adaptive_limiter",
     "adaptive_throttle",
+    "backoff",
     "break_duration",
     "break_duration_generator",
     "breaker_composition",
@@ -31,12 +36,15 @@ const COMPONENTS: [&str; 20] = [
     "codel",
     "exp_average",
     "failure_accrual",
+    "hedge",
     "lifo_queue",
     "partitioned_limiter",
     "percentile_window",
     "priority_shedder",
     "queue_rejection_rate",
     "rate_limiter",
+    "retry",
+    "retry_budget",
     "sliding_window",
     "system_protection",
 ];
@@ -102,6 +110,10 @@ fn build(case: &Case<'_>, manner: Manner<'_>) -> Result<Box<dyn Subject>, Mismat
         "rate_limiter" | "client_rate_adaptation" => Box::new(Limits::build(case.config, manner)?),
         "adaptive_limiter" => Box::new(Adaptive::build(case.config, manner)?),
         "adaptive_throttle" => Box::new(Throttled::build(case.config, manner)?),
+        "backoff" => Box::new(Waits::build(case.config, manner)?),
+        "retry" => Box::new(Retries::build(case.config, manner)?),
+        "retry_budget" => Box::new(Purse::build(case.config, manner)?),
+        "hedge" => Box::new(Hedges::build(case.config, manner)?),
         "codel" => Box::new(Dropper::build(case.config, manner)?),
         component @ ("bulkhead" | "lifo_queue" | "partitioned_limiter") => {
             Box::new(Slots::build(component, case.config, manner)?)

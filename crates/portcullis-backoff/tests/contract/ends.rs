@@ -3,14 +3,14 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Waker};
 
-use portcullis_backoff::breaker_core::{Advice, Classify, Event, Observe, Outcome};
+use portcullis_backoff::breaker_core::{Advice, Classify, Event, EventKind, Observe, Outcome};
 use portcullis_backoff::portcullis_http::HttpOrGrpc;
 use portcullis_backoff::{BackoffLayer, BoxError};
 use tower::ServiceExt as _;
 use tower_layer::Layer as _;
 use tower_service::Service;
 
-use super::support::{Act, Again, Callee, Page, Web, get, layer, ms, paid, poll};
+use super::support::{Act, Again, CONFIG, Callee, Page, Web, get, layer, layer_of, ms, paid, poll};
 
 // S-BACKOFF-10: the first attempt has cost nothing.
 #[tokio::test(start_paused = true)]
@@ -184,6 +184,23 @@ impl Observe for Loud {
 async fn a_panic_of_an_observer_goes_on_and_gives_back_what_was_paid() {
     let (layer, callee) = (layer(), Callee::new(Act::Answer(503)));
     panics(&mut layer.clone().observe(Loud).layer(callee.clone())).await;
+    assert_eq!((callee.calls(), paid(&layer.handle())), (1, (1, 1)));
+}
+
+/// Panics where it hears that attempts are held back, and nowhere else.
+struct LoudOnce;
+
+impl Observe for LoudOnce {
+    fn event(&self, event: &Event<'_>) {
+        assert!(!matches!(event.kind, EventKind::BackedOff { .. }), "as told");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_goes_on_though_other_events_follow_it() {
+    let layer = layer_of(CONFIG.rate_limited_backoff(1));
+    let callee = Callee::new(Act::Answer(429));
+    panics(&mut layer.clone().observe(LoudOnce).layer(callee.clone())).await;
     assert_eq!((callee.calls(), paid(&layer.handle())), (1, (1, 1)));
 }
 

@@ -109,6 +109,23 @@ async fn what_somebody_else_repeats_is_left_to_him() {
     }
 }
 
+// S-RETRY-01: what is told from further in goes on up.
+#[tokio::test(start_paused = true)]
+async fn a_callee_that_has_tried_in_vain_is_passed_on_to_those_above() {
+    for (act, spent) in [
+        (Act::Says(503, "x-should-retry", "false"), true),
+        (Act::Says(503, "x-should-retry", "true"), true),
+        (Act::Answer(404), false),
+    ] {
+        let mut path = RetryPath::attempt(1);
+        let mut service = layer().layer(Callee::new(act));
+        let mut call = Box::pin(call(&mut service, get()));
+        let answer = std::future::poll_fn(|cx| path.scope(|| call.as_mut().poll(cx))).await;
+        assert!(answer.is_ok());
+        assert_eq!(path.is_spent(), spent, "{act:?}");
+    }
+}
+
 // ===== bodies =====
 
 type Boxed = UnsyncBoxBody<Bytes, BoxError>;

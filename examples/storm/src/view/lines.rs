@@ -33,6 +33,9 @@ impl Lines {
         if let Some(rank) = &moment.rank {
             write!(out, " till {:>2} slots, {:>2} wait", rank.slots, rank.waiting)?;
         }
+        if let Some(attempts) = &moment.attempts {
+            write!(out, " depot {:>2} slots, {:>4} again", attempts.slots, attempts.repeated)?;
+        }
         writeln!(out)?;
         for (i, lamp) in moment.lamps.iter().enumerate() {
             let before = self.states.get(i).copied().unwrap_or(State::Closed);
@@ -79,7 +82,9 @@ mod tests {
         assert!(first.contains("50.0 % good, others  25.0 %, p99   7 ms, slots 64"), "{first}");
         assert!(
             first.contains("B open")
-                && first.contains("spared    12 refused    34 till  7 slots,  8 wait\n"),
+                && first.contains(
+                    "spared    12 refused    34 till  7 slots,  8 wait depot  5 slots,    6 again\n"
+                ),
             "{first}"
         );
         assert!(first.ends_with("upstream-b is open because\n"), "{first}");

@@ -148,6 +148,9 @@ fn draw_gates(frame: &mut Frame<'_>, area: Rect, moment: &Moment<'_>) {
     lines.extend(moment.rank.as_ref().map(|rank| {
         Line::from(vec![Span::from("▶ ").fg(Color::Blue), Span::from(rank.explain.as_str())])
     }));
+    lines.extend(moment.attempts.as_ref().map(|attempts| {
+        Line::from(vec![Span::from("↻ ").fg(Color::Blue), Span::from(attempts.explain.as_str())])
+    }));
     frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }).block(block), area);
 }
 
@@ -201,6 +204,7 @@ mod tests {
             "34 requests refused",
             "▮ per-client grants 20/s",
             "▶ till: 7 of 7 slots",
+            "↻ depot: 9 attempts failed",
             "● B open",
             "upstream-b is open because",
         ] {
