@@ -293,6 +293,7 @@ pub struct ErrorsAreFailures;
 impl ErrorsAreFailures {
     /// What a result says about the callee, where the error is no refusal.
     #[inline]
+    #[must_use]
     pub const fn of<Res, Err>(result: Result<&Res, &Err>) -> Outcome {
         match result {
             Ok(_) => Outcome::Success,
