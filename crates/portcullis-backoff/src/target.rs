@@ -50,16 +50,11 @@ pub(crate) struct Cost {
 }
 
 impl Target {
-    pub(crate) fn open(
-        hub: &Arc<Hub>,
-        label: Option<Name>,
-        budget: RetryBudget,
-        seed: u64,
-    ) -> Anchored<Self> {
+    pub(crate) fn open(hub: &Arc<Hub>, label: Option<Name>, budget: RetryBudget) -> Anchored<Self> {
         let state = State {
             memory: Memory::default(),
             counts: Counts::default(),
-            chance: Chance::seeded(seed),
+            chance: Chance::seeded(hub.draw()),
         };
         let target = Self { hub: hub.clone(), label, budget, state: Mutex::new(state) };
         let target = Anchored::new(target);
@@ -69,8 +64,7 @@ impl Target {
 
     /// Another one of the same hub, with this budget.
     pub(crate) fn with_budget(&self, budget: &RetryBudget) -> Anchored<Self> {
-        let seed = lock(&self.state).chance.draw();
-        Self::open(&self.hub, self.label, budget.clone(), seed)
+        Self::open(&self.hub, self.label, budget.clone())
     }
 
     /// Does something with the state, and finds out whether it is at rest then.
