@@ -204,7 +204,8 @@ impl BackoffConfig {
     }
 
     /// The longest wait that is taken from the callee's word (`Retry-After`), 1 ms..=1 day; default
-    /// 5 min.
+    /// 5 min. Up to a tenth comes on top, where delays are spread at all: else all who are told the
+    /// same come together.
     ///
     /// # Panics
     /// When `cap` lies outside of that.

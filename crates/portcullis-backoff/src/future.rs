@@ -12,7 +12,7 @@ use crate::elsewhere::Elsewhere;
 use crate::policy::Failed;
 use crate::record::Sequence;
 use crate::target::{Course, Further, Paid, Target};
-use crate::targets::{Mark, failure};
+use crate::targets::{Leads, Mark, failure};
 
 pin_project! {
     /// The answer of a service whose calls are repeated: named, pinned, never boxed.
@@ -28,10 +28,9 @@ pin_project! {
         #[pin]
         stage: Stage<S::Future, E::Future>,
         classify: C,
-        mark: Mark,
+        leads: Leads,
         again: Option<Again<S, P, E, P::Kept>>,
-        // What only calls have that failed once, or whose beginning matters.
-        past: Option<Box<Past<Req>>>,
+        held: Held<Req>,
     }
 }
 
@@ -56,6 +55,15 @@ struct Again<S, P, E, Kept> {
     replay: P,
     elsewhere: E,
     kept: Kept,
+}
+
+/// What a call holds besides: nothing, while all goes well and others have the layer as well.
+enum Held<Req> {
+    Nothing,
+    /// Its target, which could be gone before it has ended.
+    Target(Anchored<Target>),
+    /// It has failed once, or its beginning matters.
+    Past(Box<Past<Req>>),
 }
 
 /// What there is to know of a call that has failed once.
@@ -84,8 +92,8 @@ where
 {
     #[inline]
     pub(crate) fn once(inner: S::Future, (classify, mark): (C, Mark)) -> Self {
-        let stage = Stage::Attempt { inner };
-        Self { stage, classify, mark, again: None, past: None }
+        let (stage, held) = (Stage::Attempt { inner }, Held::of(mark.kept));
+        Self { stage, classify, leads: mark.leads, again: None, held }
     }
 
     #[inline]
@@ -95,9 +103,9 @@ where
         kept: P::Kept,
         (classify, mark): (C, Mark),
     ) -> Self {
-        let stage = Stage::Attempt { inner };
+        let (stage, held) = (Stage::Attempt { inner }, Held::of(mark.kept));
         let again = Some(Again { service, replay, elsewhere, kept });
-        Self { stage, classify, mark, again, past: None }
+        Self { stage, classify, leads: mark.leads, again, held }
     }
 }
 
@@ -116,13 +124,13 @@ where
         let this = self.as_mut().project();
         let StageProj::Attempt { inner } = this.stage.project() else { return self.goes_on(cx) };
         let Poll::Ready(result) = inner.poll(cx) else {
-            if this.past.is_none() && !this.mark.is_target_at_rest() {
+            if !this.leads.is_target_at_rest() {
                 self.stamp();
             }
             return Poll::Pending;
         };
         let outcome = this.classify.classify(result.as_ref());
-        if outcome == Outcome::Success && this.past.is_none() && this.mark.is_at_rest() {
+        if outcome == Outcome::Success && !this.held.is_past() && this.leads.is_at_rest() {
             return Poll::Ready(result);
         }
         match self.as_mut().ended(result, outcome) {
@@ -176,8 +184,12 @@ where
             return self.failed(result, outcome);
         }
         let this = self.project();
-        let course = this.past.as_deref().filter(|past| past.attempt > 1).map(|past| &past.course);
-        this.mark.well(course);
+        let target = this.held.target(this.leads);
+        let course = match this.held {
+            Held::Past(past) if past.attempt > 1 => Some(&past.course),
+            _ => None,
+        };
+        this.leads.well(target.as_ref(), course);
         Some(result)
     }
 
@@ -186,7 +198,7 @@ where
     #[cold]
     fn stamp(self: Pin<&mut Self>) {
         let this = self.project();
-        *this.past = this.mark.target().map(Past::of);
+        let _ = this.held.past(this.leads);
     }
 
     /// Decides what is done about an attempt that did not go well; the result, if that is all.
@@ -201,13 +213,9 @@ where
         let refused = this.classify.is_refusal(result.as_ref());
         let Some(kind) = failure(outcome, refused) else { return Some(result) };
         if !refused {
-            this.mark.ended(outcome);
+            this.leads.ended(outcome);
         }
-        let past = match (&mut *this.past, this.mark.target()) {
-            (Some(past), _) => &mut **past,
-            (past @ None, Some(target)) => &mut **past.insert(Past::of(target)),
-            (None, None) => return Some(result),
-        };
+        let Some(past) = this.held.past(this.leads) else { return Some(result) };
         let failed = Failed {
             attempt: past.attempt,
             kind,
@@ -240,7 +248,7 @@ where
     /// Waits, and makes the next attempt when its service is ready.
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         let mut this = self.as_mut().project();
-        let (Some(past), Some(again)) = (this.past.as_mut(), this.again.as_mut()) else {
+        let (Held::Past(past), Some(again)) = (&mut *this.held, this.again.as_mut()) else {
             panic!("a `ResponseFuture` was polled after it had ended");
         };
         let Some(coming) = past.next.as_mut() else {
@@ -275,6 +283,38 @@ fn timer(delay: Duration) -> Option<Pin<Box<Sleep>>> {
     (!delay.is_zero()).then(|| Box::pin(sleep(delay)))
 }
 
+impl<Req> Held<Req> {
+    #[inline]
+    fn of(kept: Option<Anchored<Target>>) -> Self {
+        kept.map_or(Self::Nothing, Self::Target)
+    }
+
+    #[inline]
+    const fn is_past(&self) -> bool {
+        matches!(self, Self::Past(_))
+    }
+
+    /// The target, if it lives still.
+    fn target(&self, leads: &Leads) -> Option<Anchored<Target>> {
+        match self {
+            Self::Nothing => leads.target(),
+            Self::Target(target) => Some(target.clone()),
+            Self::Past(past) => Some(past.target.clone()),
+        }
+    }
+
+    /// What there is to know of the call, from now on; `None` where its target has gone.
+    fn past(&mut self, leads: &Leads) -> Option<&mut Past<Req>> {
+        if !self.is_past() {
+            *self = Self::Past(Past::of(self.target(leads)?));
+        }
+        match self {
+            Self::Past(past) => Some(past),
+            _ => None,
+        }
+    }
+}
+
 impl<Req> Past<Req> {
     fn of(target: Anchored<Target>) -> Box<Self> {
         let course = Course { sequence: Sequence::default(), next: None, cost: None };
@@ -290,7 +330,10 @@ where
     E: Elsewhere<Req, S::Response, S::Error>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let attempt = self.past.as_ref().map_or(1, |past| past.attempt);
+        let attempt = match &self.held {
+            Held::Past(past) => past.attempt,
+            _ => 1,
+        };
         f.debug_struct("ResponseFuture").field("attempt", &attempt).finish_non_exhaustive()
     }
 }

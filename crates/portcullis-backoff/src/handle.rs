@@ -1,6 +1,7 @@
 //! Retries without Tower: [`Backoff`].
 
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use breaker_core::{
@@ -54,10 +55,24 @@ impl Backoff {
     /// When the values of `config` do not fit together: see [`BackoffConfig::check`].
     #[must_use]
     pub fn with_clock(config: BackoffConfig, clock: impl Clock + 'static) -> Self {
+        Self::with_clock_and_seed(config, clock, RandomState::new().hash_one(0))
+    }
+
+    /// The same with delays that are drawn from this seed, so that they can be foretold: for tests
+    /// and simulations. Callers in production that had the same seed would come together.
+    ///
+    /// # Panics
+    /// When the values of `config` do not fit together: see [`BackoffConfig::check`].
+    #[must_use]
+    pub fn with_clock_and_seed(
+        config: BackoffConfig,
+        clock: impl Clock + 'static,
+        seed: u64,
+    ) -> Self {
         if let Err(errors) = config.check() {
             panic!("{errors}");
         }
-        let all = ForAll::open(&Hub::new(config, Arc::new(clock)));
+        let all = ForAll::open(&Hub::new(config, Arc::new(clock), seed));
         Self { whole: Arc::new(all.clone()), all }
     }
 
@@ -95,7 +110,7 @@ impl Backoff {
         F: Future<Output = Result<T, E>>,
     {
         let target = &self.all.target;
-        let mark: Mark = self.all.mark(&());
+        let Mark { leads, .. } = self.all.mark(&());
         let began = target.hub().now();
         let mut course = Course { sequence: Sequence::default(), next: None, cost: None };
         let mut number = 1;
@@ -104,14 +119,14 @@ impl Backoff {
             let outcome = classify.classify(result.as_ref());
             let refused = outcome != Outcome::Success && classify.is_refusal(result.as_ref());
             if outcome == Outcome::Success {
-                if number > 1 || !mark.is_at_rest() {
-                    mark.well((number > 1).then_some(&course));
+                if number > 1 || !leads.is_at_rest() {
+                    leads.well(Some(target), (number > 1).then_some(&course));
                 }
                 return result;
             }
             let Some(kind) = failure(outcome, refused) else { return result };
             if !refused {
-                mark.ended(outcome);
+                leads.ended(outcome);
             }
             let failed = Failed {
                 attempt: number,

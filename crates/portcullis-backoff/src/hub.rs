@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use breaker_core::{
-    CircuitBreaker, Clock, Observe, Observers, Percent, ResourceGauge, ResourceProbe, RetryBudget,
-    Tick,
+    Chance, CircuitBreaker, Clock, Observe, Observers, Percent, ResourceGauge, ResourceProbe,
+    RetryBudget, Tick,
 };
 
 use crate::config::BackoffConfig;
@@ -24,6 +24,8 @@ struct Company {
     gauge: Option<Arc<ResourceGauge>>,
     /// The circuit that budgets watch, also those of targets that are made later.
     circuit: Option<CircuitBreaker>,
+    /// From where targets have their chance.
+    chance: Chance,
 }
 
 /// How often a probe is asked at most.
@@ -31,10 +33,16 @@ const PROBED: Duration = Duration::from_secs(1);
 
 impl Hub {
     #[allow(clippy::large_types_passed_by_value, reason = "it goes on into an `Arc`")]
-    pub(crate) fn new(config: BackoffConfig, clock: Arc<dyn Clock>) -> Arc<Self> {
+    pub(crate) fn new(config: BackoffConfig, clock: Arc<dyn Clock>, seed: u64) -> Arc<Self> {
         let (config, observers) = (Arc::new(config), Observers::default());
-        let company = Company { config, observers, gauge: None, circuit: None };
+        let chance = Chance::seeded(seed);
+        let company = Company { config, observers, gauge: None, circuit: None, chance };
         Arc::new(Self { clock, company: Mutex::new(company) })
+    }
+
+    /// The seed of another target.
+    pub(crate) fn draw(&self) -> u64 {
+        lock(&self.company).chance.draw()
     }
 
     pub(crate) fn now(&self) -> Tick {

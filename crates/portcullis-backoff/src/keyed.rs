@@ -56,16 +56,16 @@ impl<K: Clone + Display + Eq + Hash> Keyed<K> {
             let most = most / shards + usize::from(number < most % shards);
             Mutex::new(Shard { places, entries: Vec::new(), most, hand: 0, gone })
         };
-        let single = |name: &str, seed: u64| {
+        let single = |name: &str| {
             let label = Some(Name::cut(name));
             let budget = shared.cloned().unwrap_or_else(|| hub.budget());
-            Target::open(hub, label, budget, hasher.hash_one(seed))
+            Target::open(hub, label, budget)
         };
         Self {
             hub: hub.clone(),
             shards: (0..shards).map(shard).collect(),
-            unmatched: single("unmatched", 1),
-            overflow: single("overflow", 2),
+            unmatched: single("unmatched"),
+            overflow: single("overflow"),
             shared: shared.cloned(),
             hasher,
         }
@@ -82,7 +82,7 @@ impl<K: Clone + Display + Eq + Hash> Keyed<K> {
         // The label of a key is the user's code, and so is the clock: not under the lock.
         let label = Some(Name::cut(&key.to_string()));
         let budget = self.shared.clone().unwrap_or_else(|| self.hub.budget());
-        let target = Target::open(&self.hub, label, budget, hash);
+        let target = Target::open(&self.hub, label, budget);
         let (now, config) = (self.hub.now(), self.hub.config());
         let old = {
             let mut shard = lock(shard);

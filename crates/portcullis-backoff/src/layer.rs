@@ -62,7 +62,8 @@ impl BackoffLayer {
         Self::from_backoff(&Backoff::with_clock(config, clock))
     }
 
-    /// A layer for retries that exist already, with the answers of [`new`](Self::new).
+    /// A layer for retries that exist already, with the answers of [`new`](Self::new). So delays can be
+    /// foretold, too: see [`Backoff::with_clock_and_seed`].
     pub fn from_backoff(backoff: &Backoff) -> Self {
         let targets = backoff.all().clone();
         Self { classify: HttpOrGrpc, replay: Clones, targets, elsewhere: Nowhere }

@@ -183,13 +183,15 @@ impl Memory {
             && self.count(Strain::RateLimited) >= config.rate_limited_backoff;
         let run = (sequence, factor(failed.kind) * (1 + u32::from(limited)));
         let next = self.record.next(&config.delays, run, with.now, with.usage, with.chance);
-        let mut delay = next.delay;
-        if let Some(hint) = failed.advice.wait {
-            delay = delay.max(hint.min(config.hint_cap));
-        }
-        if !exhausted {
-            delay = delay.max(self.held_until.since(with.now));
-        }
+        let hint = failed.advice.wait.map_or(Duration::ZERO, |hint| hint.min(config.hint_cap));
+        let hold = if exhausted { Duration::ZERO } else { self.held_until.since(with.now) };
+        let floor = hint.max(hold);
+        let delay = if floor > next.delay {
+            // All callers are told the same moment, and they shall not come together.
+            floor.saturating_add(config.delays.spread(floor, with.chance))
+        } else {
+            next.delay
+        };
         let decision = if !fits(config, failed, about, with.now, delay) {
             Decision::FailFast(Why::TooLate)
         } else if exhausted {

@@ -2,8 +2,10 @@
 
 use std::any::Any;
 use std::fmt;
+use std::ops::Deref;
 use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use breaker_core::{
@@ -23,6 +25,8 @@ pub(crate) struct Target {
     /// The name of its key, where there are several.
     label: Option<Name>,
     pub(crate) budget: RetryBudget,
+    /// How many layers, services and handles have it; calls do not count.
+    owners: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -50,18 +54,19 @@ pub(crate) struct Cost {
 }
 
 impl Target {
-    pub(crate) fn open(
-        hub: &Arc<Hub>,
-        label: Option<Name>,
-        budget: RetryBudget,
-        seed: u64,
-    ) -> Anchored<Self> {
+    pub(crate) fn open(hub: &Arc<Hub>, label: Option<Name>, budget: RetryBudget) -> Anchored<Self> {
         let state = State {
             memory: Memory::default(),
             counts: Counts::default(),
-            chance: Chance::seeded(seed),
+            chance: Chance::seeded(hub.draw()),
         };
-        let target = Self { hub: hub.clone(), label, budget, state: Mutex::new(state) };
+        let target = Self {
+            hub: hub.clone(),
+            label,
+            budget,
+            owners: AtomicUsize::new(0),
+            state: Mutex::new(state),
+        };
         let target = Anchored::new(target);
         target.rest(hub.config().max_elapsed.is_none());
         target
@@ -69,8 +74,7 @@ impl Target {
 
     /// Another one of the same hub, with this budget.
     pub(crate) fn with_budget(&self, budget: &RetryBudget) -> Anchored<Self> {
-        let seed = lock(&self.state).chance.draw();
-        Self::open(&self.hub, self.label, budget.clone(), seed)
+        Self::open(&self.hub, self.label, budget.clone())
     }
 
     /// Does something with the state, and finds out whether it is at rest then.
@@ -215,6 +219,41 @@ impl Target {
 
     pub(crate) fn is_forgettable(&self, config: &BackoffConfig, now: Tick) -> bool {
         lock(&self.state).memory.is_forgettable(config, now)
+    }
+}
+
+/// A target in the hands of those who make calls, and not of a call.
+pub(crate) struct Owner(Anchored<Target>);
+
+impl Owner {
+    pub(crate) fn of(target: Anchored<Target>) -> Self {
+        target.owners.fetch_add(1, Ordering::Relaxed);
+        Self(target)
+    }
+
+    /// Whether nobody else owns it. If so, none can come up meanwhile but from this one.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.0.owners.load(Ordering::Relaxed) == 1
+    }
+}
+
+impl Clone for Owner {
+    fn clone(&self) -> Self {
+        Self::of(self.0.clone())
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.owners.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Deref for Owner {
+    type Target = Anchored<Target>;
+
+    fn deref(&self) -> &Anchored<Target> {
+        &self.0
     }
 }
 

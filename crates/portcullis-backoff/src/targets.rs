@@ -1,7 +1,7 @@
 //! Which target a call is for: one for all, or one per key.
 
 use std::fmt;
-use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::hash::Hash;
 use std::sync::Arc;
 
 use breaker_core::{
@@ -11,7 +11,7 @@ use breaker_core::{
 use crate::hub::Hub;
 use crate::keyed::Keyed;
 use crate::snapshot::Counts;
-use crate::target::{Course, Target};
+use crate::target::{Course, Owner, Target};
 
 /// Where a layer finds the target of a request, when its call begins.
 ///
@@ -52,26 +52,33 @@ pub trait Budgeted {
 /// The mark by which a call finds its target again, without a reference count where that can be.
 #[derive(Clone)]
 pub struct Mark {
+    pub(crate) leads: Leads,
+    /// The target itself, where it could be gone before the call has ended.
+    pub(crate) kept: Option<Anchored<Target>>,
+}
+
+/// Where a target and its budget are found, as long as they live.
+#[derive(Clone, Copy)]
+pub(crate) struct Leads {
     target: Anchor<Target>,
     budget: BudgetMark,
-    /// The target itself, where it could be gone before the call has ended.
-    kept: Option<Anchored<Target>>,
 }
 
 impl Mark {
-    pub(crate) fn of(target: &Anchored<Target>) -> Self {
-        Self { target: target.anchor(), budget: target.budget.mark(), kept: None }
-    }
-
     /// A mark that keeps its target.
     fn keeping(target: Anchored<Target>) -> Self {
-        let mark = Self::of(&target);
-        Self { kept: Some(target), ..mark }
+        Self { leads: Leads::to(&target), kept: Some(target) }
+    }
+}
+
+impl Leads {
+    fn to(target: &Anchored<Target>) -> Self {
+        Self { target: target.anchor(), budget: target.budget.mark() }
     }
 
     /// The target, if it lives still.
     pub(crate) fn target(&self) -> Option<Anchored<Target>> {
-        self.kept.clone().or_else(|| self.target.get())
+        self.target.get()
     }
 
     /// Whether it matters neither how a call goes nor when it began.
@@ -94,12 +101,10 @@ impl Mark {
     /// Tells that an attempt went well, of a call that has failed before or at a target that is not
     /// at rest.
     #[cold]
-    pub(crate) fn well(&self, course: Option<&Course>) {
+    pub(crate) fn well(&self, target: Option<&Anchored<Target>>, course: Option<&Course>) {
         self.budget.ended(Outcome::Success);
-        if course.is_some() || !self.target.is_at_rest() {
-            if let Some(target) = self.target() {
-                Target::ended_well(&target, course);
-            }
+        if let Some(target) = target.filter(|_| course.is_some() || !self.target.is_at_rest()) {
+            Target::ended_well(target, course);
         }
     }
 }
@@ -124,17 +129,15 @@ pub(crate) const fn failure(outcome: Outcome, refused: bool) -> Option<FailureKi
 
 impl fmt::Debug for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Mark").field(&self.target).finish()
+        f.debug_tuple("Mark").field(&self.leads.target).finish()
     }
 }
 
 /// One target for all requests.
 #[derive(Clone)]
 pub struct ForAll {
-    pub(crate) target: Anchored<Target>,
-    /// One for each clone, and none for calls.
-    owners: Arc<()>,
-    mark: Mark,
+    pub(crate) target: Owner,
+    leads: Leads,
     /// Where the budget was given, it is for the keys, too.
     given: bool,
     /// The budget counts calls.
@@ -144,13 +147,12 @@ pub struct ForAll {
 impl ForAll {
     pub(crate) fn open(hub: &Arc<Hub>) -> Self {
         let budget = hub.budget();
-        let seed = RandomState::new().hash_one(0);
-        Self::new(Target::open(hub, None, budget, seed), false)
+        Self::new(Target::open(hub, None, budget), false)
     }
 
     pub(crate) fn new(target: Anchored<Target>, given: bool) -> Self {
-        let (mark, counts) = (Mark::of(&target), target.budget.counts_calls());
-        Self { target, owners: Arc::default(), mark, given, counts }
+        let (leads, counts) = (Leads::to(&target), target.budget.counts_calls());
+        Self { target: Owner::of(target), leads, given, counts }
     }
 
     /// The budget that was given.
@@ -163,12 +165,12 @@ impl<Req> Targets<Req> for ForAll {
     #[inline]
     fn mark(&self, _: &Req) -> Mark {
         if self.counts {
-            counted(self.mark.budget);
+            counted(self.leads.budget);
         }
         // Nobody else has it: `service.oneshot(request)` lets go of the service, and so of the layer,
         // before the first answer. Where others have it, a call counts no reference.
-        let kept = (Arc::strong_count(&self.owners) == 1).then(|| self.target.clone());
-        Mark { kept, ..self.mark }
+        let kept = self.target.is_alone().then(|| Anchored::clone(&self.target));
+        Mark { leads: self.leads, kept }
     }
 }
 

@@ -38,6 +38,17 @@ impl Delays {
         (Duration::from_nanos(spread), grown)
     }
 
+    /// What comes on top of a wait that all callers are told alike: up to a tenth of it, and nothing
+    /// where delays are not spread.
+    pub(crate) fn spread(&self, wait: Duration, chance: &mut Chance) -> Duration {
+        let by_kind = self.kind.is_some_and(DelayKind::is_spread);
+        if by_kind || self.jitter.as_basis_points() > 0 {
+            Duration::from_nanos(chance.below((nanos(wait) / 10).saturating_add(1)))
+        } else {
+            Duration::ZERO
+        }
+    }
+
     /// The delay before jitter; `None` where it cannot be computed.
     pub(super) fn capped(
         &self,

@@ -209,6 +209,38 @@ fn the_callee_s_wish_is_a_floor_and_has_a_cap() {
 
 // S-BACKOFF-10
 #[test]
+fn whoever_is_told_the_same_moment_does_not_come_at_the_same() {
+    let spread = BackoffConfig::new();
+    let mut advice = Advice::NONE;
+    advice.wait = Some(ms(7_000));
+    let told = Failed { advice, ..failed(1, FailureKind::Overload { retry_after: None }) };
+    let mut chance = Chance::seeded(1);
+    let mut delays = Vec::new();
+    for _ in 0..1_000 {
+        let mut with =
+            Circumstances { config: &spread, now: Tick::ZERO, usage: None, chance: &mut chance };
+        let plan = Memory::default().decide(&mut Sequence::default(), &told, &mut with);
+        let Decision::Retry(delay) = plan.decision else { panic!("{plan:?}") };
+        delays.push(delay);
+    }
+    // Never sooner than it was told, and over a tenth of that.
+    assert!(delays.iter().all(|delay| (ms(7_000)..=ms(7_700)).contains(delay)));
+    let late = delays.iter().filter(|&&delay| delay > ms(7_350)).count();
+    assert!((400..600).contains(&late), "{late}");
+    // Others that are held back meanwhile are spread as well.
+    let mut memory = Memory::default();
+    memory.hold(Tick::ZERO, ms(5_000));
+    let held = failed(1, FailureKind::Timeout);
+    let Decision::Retry(delay) =
+        decide_at(&mut memory, &mut Sequence::default(), &spread, Tick::ZERO, &held)
+    else {
+        panic!("it may be made again");
+    };
+    assert!(delay > ms(5_000) && delay <= ms(5_500), "{delay:?}");
+}
+
+// S-BACKOFF-10
+#[test]
 fn an_attempt_that_would_come_too_late_is_not_made() {
     let at = |left: u64| {
         let mut about = About::new();
