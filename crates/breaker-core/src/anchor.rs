@@ -71,14 +71,6 @@ impl<T> Anchored<T> {
         cell.word.store(calm | u64::from(!at_rest), Ordering::Relaxed);
     }
 
-    /// Whether there is no clone of it. Where there is none, none can come up meanwhile but from this
-    /// one.
-    #[inline]
-    #[must_use]
-    pub fn is_alone(&self) -> bool {
-        Arc::strong_count(&self.0) == 1
-    }
-
     /// Whether two of them are one.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
@@ -223,9 +215,7 @@ mod tests {
     fn a_state_ends_with_its_last_handle_while_marks_are_out() {
         let state = Arc::new(());
         let anchored = Anchored::new(state.clone());
-        assert!(anchored.is_alone());
         let (anchor, clone) = (anchored.anchor(), anchored.clone());
-        assert!(!anchored.is_alone());
         assert!(anchored.is(&clone));
         drop((anchored, clone));
         assert_eq!(Arc::strong_count(&state), 1);

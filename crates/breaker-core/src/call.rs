@@ -73,7 +73,7 @@ impl CircuitBreaker {
         &self,
         future: impl Future<Output = Result<T, E>>,
     ) -> Result<T, CallError<E>> {
-        self.run_judged(ErrorsAreFailures, future).await
+        self.run_judged(ErrorsAreFailures::of, future).await
     }
 
     /// Runs a future under the circuit; `classify` says what its result means.
@@ -117,7 +117,7 @@ impl CircuitBreaker {
     /// # Errors
     /// [`CallError::Refused`] without calling it, or what it failed with.
     pub fn call<T, E>(&self, call: impl FnOnce() -> Result<T, E>) -> Result<T, CallError<E>> {
-        self.call_judged(ErrorsAreFailures, call)
+        self.call_judged(ErrorsAreFailures::of, call)
     }
 
     /// Calls a closure under the circuit; `classify` says what its result means.

@@ -1,7 +1,11 @@
 //! What a call says about the callee: [`Outcome`], [`FailureKind`], [`Classify`], [`CountAs`].
 
+use std::any::Any;
+use std::error::Error;
 use std::fmt;
 use std::time::Duration;
+
+use crate::rejected::Rejected;
 
 /// What the end of a call says about the callee.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -279,14 +283,48 @@ impl<F, C> fmt::Debug for OutcomeFn<F, C> {
 }
 
 /// The plainest classifier: `Ok` is a success, `Err` a failure of unknown kind.
+///
+/// A [`Rejected`] of a layer further in is neither, where the error is one, or a
+/// `Box<dyn Error + Send + Sync>` with one in it: what it stands for is told by
+/// [`Rejected::outcome`]. An error type of your own is not looked into.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ErrorsAreFailures;
 
-impl<Res, Err> Classify<Res, Err> for ErrorsAreFailures {
-    fn classify(&self, result: Result<&Res, &Err>) -> Outcome {
+impl ErrorsAreFailures {
+    /// What a result says about the callee, where the error is no refusal.
+    #[inline]
+    #[must_use]
+    pub const fn of<Res, Err>(result: Result<&Res, &Err>) -> Outcome {
         match result {
             Ok(_) => Outcome::Success,
             Err(_) => Outcome::Failure(FailureKind::Unknown),
         }
     }
+}
+
+impl<Res, Err: 'static> Classify<Res, Err> for ErrorsAreFailures {
+    fn classify(&self, result: Result<&Res, &Err>) -> Outcome {
+        result
+            .err()
+            .and_then(|error| rejected(error))
+            .map_or_else(|| Self::of(result), Rejected::outcome)
+    }
+
+    fn is_refusal(&self, result: Result<&Res, &Err>) -> bool {
+        result.err().and_then(|error| rejected(error)).is_some_and(|rejected| !rejected.was_made())
+    }
+
+    fn advice(&self, result: Result<&Res, &Err>) -> Advice {
+        match result.err().and_then(|error| rejected(error)).filter(|rejected| !rejected.was_made())
+        {
+            Some(rejected) => Advice { wait: rejected.retry_after(), unsent: true, ..Advice::NONE },
+            None => Advice::NONE,
+        }
+    }
+}
+
+/// The refusal in an error of a type that can be looked into.
+fn rejected(error: &dyn Any) -> Option<&Rejected> {
+    let boxed = error.downcast_ref::<Box<dyn Error + Send + Sync>>();
+    error.downcast_ref().or_else(|| Rejected::find(&**boxed?))
 }

@@ -93,7 +93,7 @@ impl Backoff {
     where
         F: Future<Output = Result<T, E>>,
     {
-        self.run_with(ErrorsAreFailures, attempt).await
+        self.run_with(ErrorsAreFailures::of, attempt).await
     }
 
     /// The same, where `classify` says what a result is: errors that it calls

@@ -124,8 +124,13 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) const fn fail(why: Why) -> Self {
+    const fn fail(why: Why) -> Self {
         Self { decision: Decision::FailFast(why), next: None }
+    }
+
+    /// The same, but nothing is repeated: what was found on the way is told all the same.
+    pub(crate) const fn but(self, why: Why) -> Self {
+        Self { decision: Decision::FailFast(why), ..self }
     }
 }
 
@@ -187,10 +192,9 @@ impl Memory {
         } else {
             next.delay
         };
-        if !fits(config, failed, about, with.now, delay) {
-            return Plan::fail(Why::TooLate);
-        }
-        let decision = if exhausted {
+        let decision = if !fits(config, failed, about, with.now, delay) {
+            Decision::FailFast(Why::TooLate)
+        } else if exhausted {
             Decision::Redirect(delay)
         } else if limited {
             Decision::BackOff(delay)

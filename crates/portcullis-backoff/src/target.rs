@@ -133,7 +133,7 @@ impl Target {
         // Gives it back if the user's code says no, or panics.
         let paid = Paid::of(this, failed.kind, now);
         let Some(request) = again() else {
-            Self::decided(this, now, failed, &Plan::fail(Why::NotKept));
+            Self::decided(this, now, failed, &plan.but(Why::NotKept));
             return Err(Why::NotKept);
         };
         course.next = plan.next;
@@ -159,7 +159,7 @@ impl Target {
         if matches!(plan.decision, Decision::FailFast(_)) || self.budget.try_retry(kind) {
             return plan;
         }
-        Plan { decision: Decision::FailFast(Why::Budget), next: None }
+        plan.but(Why::Budget)
     }
 
     /// Tells everybody what has been decided; the first panic of one of them is to go on.

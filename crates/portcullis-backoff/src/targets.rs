@@ -138,6 +138,8 @@ impl fmt::Debug for Mark {
 pub struct ForAll {
     pub(crate) target: Anchored<Target>,
     leads: Leads,
+    /// One for each clone, and none for calls.
+    owners: Arc<()>,
     /// Where the budget was given, it is for the keys, too.
     given: bool,
     /// The budget counts calls.
@@ -152,7 +154,7 @@ impl ForAll {
 
     pub(crate) fn new(target: Anchored<Target>, given: bool) -> Self {
         let (leads, counts) = (Leads::to(&target), target.budget.counts_calls());
-        Self { target, leads, given, counts }
+        Self { target, leads, owners: Arc::default(), given, counts }
     }
 
     /// The budget that was given.
@@ -169,7 +171,7 @@ impl<Req> Targets<Req> for ForAll {
         }
         // Nobody else has it: `service.oneshot(request)` lets go of the service, and so of the layer,
         // before the first answer. Where others have it, a call counts no reference.
-        let kept = self.target.is_alone().then(|| self.target.clone());
+        let kept = (Arc::strong_count(&self.owners) == 1).then(|| self.target.clone());
         Mark { leads: self.leads, kept }
     }
 }

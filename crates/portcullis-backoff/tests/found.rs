@@ -321,3 +321,74 @@ async fn an_attempt_that_is_refused_further_in_is_given_back() {
     assert!(answer.await.is_err());
     assert_eq!((calls.get(), backoff.budget().balance()), (2, 3.0));
 }
+
+// Of a service that is not HTTP a refusal was an error like any other: it was repeated at once, into
+// an open circuit.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_not_repeated_where_all_errors_are_failures() {
+    let calls = Rc::new(Cell::new(0));
+    let seen = calls.clone();
+    let open = service_fn(move |_: u8| {
+        seen.set(seen.get() + 1);
+        ready(Err::<(), _>(refusal(Duration::from_millis(10))))
+    });
+    let layer = BackoffLayer::generic(CONFIG);
+    assert!(layer.layer(open.clone()).oneshot(1).await.is_err());
+    assert_eq!((calls.get(), layer.handle().snapshot().failed), (1, 0));
+    let layer = BackoffLayer::generic(CONFIG.retry_refusals(true));
+    assert!(layer.layer(open).oneshot(1).await.is_err());
+    assert_eq!(calls.get(), 4, "it names a wait");
+}
+
+// Only the first of several calls kept what belongs to a service that nobody else has.
+#[tokio::test(start_paused = true)]
+async fn every_call_of_a_service_that_is_gone_is_repeated() {
+    let sick = Rc::new(Cell::new(true));
+    let answer = move |request: Web| {
+        let well = request.uri().host() == Some("well.example") || !sick.replace(false);
+        let takes = Duration::from_millis(if well { 10 } else { 50 });
+        async move {
+            tokio::time::sleep(takes).await;
+            Ok::<_, BoxError>(Response::builder().status(if well { 200 } else { 503 }).body(())?)
+        }
+    };
+    let mut service = layer(CONFIG).layer(service_fn(answer));
+    let one = service.ready().await.expect("ready").call(to("well.example"));
+    let other = service.ready().await.expect("ready").call(to("sick.example"));
+    drop(service);
+    assert_eq!(one.await.expect("an answer").status(), 200);
+    assert_eq!(other.await.expect("an answer").status(), 200);
+}
+
+/// Counts the patterns that are told.
+#[derive(Clone, Default)]
+struct Patterns(Arc<Mutex<u32>>);
+
+impl Observe for Patterns {
+    fn event(&self, event: &Event<'_>) {
+        if let EventKind::PatternFound { .. } = event.kind {
+            *self.0.lock().expect("no panic") += 1;
+        }
+    }
+}
+
+// A pattern that was found when the budget was used up was never told.
+#[tokio::test(start_paused = true)]
+async fn a_pattern_is_told_though_nothing_is_repeated() {
+    let often = Rc::new(Cell::new(0));
+    let turns = service_fn(move |_: Web| {
+        often.set(often.get() + 1);
+        let status = if often.get() % 2 == 0 { 200 } else { 503 };
+        async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok::<_, BoxError>(Response::builder().status(status).body(())?)
+        }
+    });
+    let told = Patterns::default();
+    let layer = layer(CONFIG.budget(Budget::none())).observe(told.clone());
+    let mut service = layer.layer(turns);
+    for _ in 0..9 {
+        let _ = status(&mut service, to("a.example")).await;
+    }
+    assert_eq!(*told.0.lock().expect("no panic"), 1);
+}

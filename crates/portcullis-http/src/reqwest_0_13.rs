@@ -223,8 +223,10 @@ impl Replay<Request> for Clones {
     }
 
     fn about(&self, kept: &Request) -> About {
-        let head = kept.try_clone().and_then(|request| http::Request::try_from(request).ok());
-        head.map_or_else(nothing, |request| replay::about(&request.into_parts().0))
+        // By this way its extensions can be read; not so where the address is none to `http`.
+        let request = kept.try_clone().and_then(|request| http::Request::try_from(request).ok());
+        let extensions = request.map(|request| request.into_parts().0.extensions);
+        replay::about(kept.method(), kept.headers(), &extensions.unwrap_or_default())
     }
 }
 
@@ -238,13 +240,6 @@ impl ReadDeadline<Request> for RequestDeadline {
     fn pass_on(&self, request: &mut Request, deadline: Deadline, now: Tick) {
         deadline::write(request.headers_mut(), deadline.left(now));
     }
-}
-
-/// Of a request that cannot be read, the cautious is taken to be true.
-const fn nothing() -> About {
-    let mut about = About::new();
-    about.idempotent = false;
-    about
 }
 
 /// The client's response remembers what was asked; without it, it would show a made-up address.

@@ -181,3 +181,17 @@ fn a_request_of_the_client_is_sent_again_by_the_same_rules() {
     assert_eq!(again.body().and_then(|body| body.as_bytes()), Some(&b"body"[..]));
     assert!(Replay::<Request>::about(&clones(), &again).repeated_elsewhere);
 }
+
+// A request whose address is none to `http` lost its deadline, and who else repeats it.
+#[test]
+fn what_is_known_of_a_request_does_not_depend_on_its_address() {
+    use breaker_core::{Deadline, Tick};
+    let url = format!("https://shop.example/{}", "a".repeat(70_000)).parse().expect("a URL");
+    let mut request = Request::new(Method::GET, url);
+    request.headers_mut().insert("x-should-retry", "false".parse().expect("a header value"));
+    let kept = clones().keep(&mut request).expect("it has no stream");
+    let deadline = Deadline::at(Tick::from_millis(7));
+    let about = deadline.scope(|| Replay::<Request>::about(&clones(), &kept));
+    assert_eq!((about.idempotent, about.verb), (true, Some(Verb::Get)));
+    assert_eq!((about.deadline, about.repeated_elsewhere), (Some(deadline), true));
+}

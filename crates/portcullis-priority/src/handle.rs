@@ -8,8 +8,8 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use breaker_core::{
-    CallError, CircuitBreaker, Classify as _, Clock, ConfigErrors, ErrorsAreFailures,
-    MonotonicClock, Observe, Priority, Rejected,
+    CallError, CircuitBreaker, Clock, ConfigErrors, ErrorsAreFailures, MonotonicClock, Observe,
+    Priority, Rejected,
 };
 
 use crate::config::QueueConfig;
@@ -160,7 +160,7 @@ impl PriorityQueue {
         let mut future = pin!(future);
         let result = poll_fn(|cx| slot.watch(|| priority.scope(|| future.as_mut().poll(cx)))).await;
         if slot.wants_outcome() {
-            slot.answered(ErrorsAreFailures.classify(result.as_ref()));
+            slot.answered(ErrorsAreFailures::of(result.as_ref()));
         }
         result.map_err(CallError::Failed)
     }

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 
-use breaker_core::{CallError, Classify as _, ErrorsAreFailures};
+use breaker_core::{CallError, ErrorsAreFailures};
 
 use crate::grant::Grant;
 
@@ -15,7 +15,7 @@ pub(crate) async fn run<T, E>(
     let mut future = pin!(future);
     let result = poll_fn(|cx| grant.watch(|| future.as_mut().poll(cx))).await;
     if grant.wants_outcome() {
-        grant.record(ErrorsAreFailures.classify(result.as_ref()));
+        grant.record(ErrorsAreFailures::of(result.as_ref()));
     }
     result.map_err(CallError::Failed)
 }

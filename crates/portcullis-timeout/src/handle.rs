@@ -8,8 +8,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use breaker_core::{
-    Anchored, CallError, Classify as _, Clock, ConfigErrors, Deadline, ErrorsAreFailures,
-    MonotonicClock, Observe, RetryBudget,
+    Anchored, CallError, Clock, ConfigErrors, Deadline, ErrorsAreFailures, MonotonicClock, Observe,
+    RetryBudget,
 };
 
 use crate::config::TimeoutConfig;
@@ -92,7 +92,7 @@ impl AdaptiveTimeout {
             match watch.as_mut().poll(inner, cx) {
                 Polled::Waits => Poll::Pending,
                 Polled::Answered(result, since) => {
-                    let outcome = || Some(ErrorsAreFailures.classify(result.as_ref()));
+                    let outcome = || Some(ErrorsAreFailures::of(result.as_ref()));
                     watch.as_mut().answered(since, outcome);
                     Poll::Ready(result.map_err(CallError::Failed))
                 }

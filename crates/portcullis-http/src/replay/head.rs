@@ -2,7 +2,7 @@
 
 use breaker_core::{About, Priority, RetryPath, Verb};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request};
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request};
 
 use crate::replay::{IDEMPOTENCY_KEY, X_RETRY_ATTEMPT};
 use crate::retry_after::delta_seconds;
@@ -62,7 +62,7 @@ impl<T> Kept<T> {
     }
 
     pub(super) fn about(&self) -> About {
-        about(&self.head)
+        about(&self.head.method, &self.head.headers, &self.head.extensions)
     }
 }
 
@@ -85,19 +85,18 @@ pub(crate) fn number_in(headers: &HeaderMap) -> u32 {
     number.clamp(1, MOST) as u32
 }
 
-pub(crate) fn about(head: &Parts) -> About {
-    let is_grpc = grpc::is_grpc(&head.headers);
-    let method = Some(&head.method).filter(|_| !is_grpc);
-    let extension = head.extensions.get::<Idempotent>().is_some();
+pub(crate) fn about(method: &Method, headers: &HeaderMap, extensions: &Extensions) -> About {
+    let method = Some(method).filter(|_| !grpc::is_grpc(headers));
+    let extension = extensions.get::<Idempotent>().is_some();
     let mut about = About::new();
     about.idempotent =
-        method.is_some_and(|method| method.is_idempotent()) || has_key(&head.headers) || extension;
+        method.is_some_and(|method| method.is_idempotent()) || has_key(headers) || extension;
     about.verb = method.and_then(|method| Verb::of(method.as_str()));
-    about.priority = head.extensions.get().copied().or_else(Priority::current);
-    about.deadline = deadline::known(&head.extensions);
-    let path = head.extensions.get().copied();
-    about.repeated_elsewhere = number_in(&head.headers) > 1
-        || advice::forbids(&head.headers)
+    about.priority = extensions.get().copied().or_else(Priority::current);
+    about.deadline = deadline::known(extensions);
+    let path = extensions.get().copied();
+    about.repeated_elsewhere = number_in(headers) > 1
+        || advice::forbids(headers)
         || [path, RetryPath::current()].into_iter().flatten().any(|path| !path.may_retry());
     about
 }
