@@ -19,6 +19,7 @@ mod rounds;
 mod service;
 mod table;
 mod targets;
+mod timeouts;
 pub mod waits;
 pub mod weights;
 

@@ -15,6 +15,7 @@ use crate::limits::limits;
 use crate::queues::queues;
 use crate::retries::retries;
 use crate::service::{Later, Nothing};
+use crate::timeouts::timeouts;
 
 pub(crate) const OURS: &str = "portcullis";
 
@@ -38,7 +39,8 @@ pub fn ours(clock: impl Clock + Clone + 'static) -> Vec<Case> {
     let mut cases = breakers(clock.clone());
     cases.extend(limits(clock.clone()));
     cases.extend(queues(clock.clone()));
-    cases.extend(retries(clock));
+    cases.extend(retries(clock.clone()));
+    cases.extend(timeouts(clock));
     cases
 }
 

@@ -70,6 +70,12 @@ const fn queue(path: &'static str, case: &'static str) -> Target {
     self::path(path, case, must, aim).reads(0.0).allocations(0.0)
 }
 
+/// A layer that has nothing to do for a call which goes well at once.
+const fn at_once(path: &'static str, case: &'static str) -> Target {
+    let (must, aim) = (Ratio::bare(3.0), Ratio::bare(1.0));
+    self::path(path, case, must, aim).reads(0.0).allocations(0.0)
+}
+
 impl Target {
     const fn instructions(mut self, most: f64) -> Self {
         self.instructions = Some(most);
@@ -88,7 +94,7 @@ impl Target {
 }
 
 /// All of them, in the order of the table.
-pub(crate) const TARGETS: [Target; 29] = [
+pub(crate) const TARGETS: [Target; 32] = [
     path(
         "closed, success, default configuration",
         "closed",
@@ -222,6 +228,9 @@ pub(crate) const TARGETS: [Target; 29] = [
     path("priority queue, adaptive", "queue, limit by service time", Ratio::NONE, Ratio::NONE)
         .reads(2.0)
         .allocations(0.0),
+    at_once("retry, success", "retry"),
+    at_once("timeout, ready at the first poll", "timeout"),
+    at_once("hedge, ready at the first poll", "hedge"),
     weight("response future over the inner one", "response future", 40.0),
     weight("response future of a queue over the inner one", "response future of a queue", 136.0),
     weight("one breaker, fresh", "breaker, fresh", 256.0),

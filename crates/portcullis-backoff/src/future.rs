@@ -30,7 +30,10 @@ pin_project! {
         classify: C,
         leads: Leads,
         again: Option<Again<S, P, E, P::Kept>>,
-        held: Held<Req>,
+        // The target itself, where it could be gone before the call has ended.
+        kept: Seldom<Anchored<Target>>,
+        // What only calls have that failed once, or whose beginning matters.
+        past: Seldom<Box<Past<Req>>>,
     }
 }
 
@@ -55,15 +58,6 @@ struct Again<S, P, E, Kept> {
     replay: P,
     elsewhere: E,
     kept: Kept,
-}
-
-/// What a call holds besides: nothing, while all goes well and others have the layer as well.
-enum Held<Req> {
-    Nothing,
-    /// Its target, which could be gone before it has ended.
-    Target(Anchored<Target>),
-    /// It has failed once, or its beginning matters.
-    Past(Box<Past<Req>>),
 }
 
 /// What there is to know of a call that has failed once.
@@ -92,8 +86,9 @@ where
 {
     #[inline]
     pub(crate) fn once(inner: S::Future, (classify, mark): (C, Mark)) -> Self {
-        let (stage, held) = (Stage::Attempt { inner }, Held::of(mark.kept));
-        Self { stage, classify, leads: mark.leads, again: None, held }
+        let Mark { leads, kept } = mark;
+        let (stage, kept) = (Stage::Attempt { inner }, Seldom(kept));
+        Self { stage, classify, leads, again: None, kept, past: Seldom(None) }
     }
 
     #[inline]
@@ -103,9 +98,10 @@ where
         kept: P::Kept,
         (classify, mark): (C, Mark),
     ) -> Self {
-        let (stage, held) = (Stage::Attempt { inner }, Held::of(mark.kept));
         let again = Some(Again { service, replay, elsewhere, kept });
-        Self { stage, classify, leads: mark.leads, again, held }
+        let Mark { leads, kept } = mark;
+        let (stage, kept) = (Stage::Attempt { inner }, Seldom(kept));
+        Self { stage, classify, leads, again, kept, past: Seldom(None) }
     }
 }
 
@@ -124,13 +120,13 @@ where
         let this = self.as_mut().project();
         let StageProj::Attempt { inner } = this.stage.project() else { return self.goes_on(cx) };
         let Poll::Ready(result) = inner.poll(cx) else {
-            if !this.leads.is_target_at_rest() {
+            if this.past.0.is_none() && !this.leads.is_target_at_rest() {
                 self.stamp();
             }
             return Poll::Pending;
         };
         let outcome = this.classify.classify(result.as_ref());
-        if outcome == Outcome::Success && !this.held.is_past() && this.leads.is_at_rest() {
+        if outcome == Outcome::Success && this.past.0.is_none() && this.leads.is_at_rest() {
             return Poll::Ready(result);
         }
         match self.as_mut().ended(result, outcome) {
@@ -191,12 +187,9 @@ where
             return self.failed(result, outcome);
         }
         let this = self.project();
-        let target = this.held.target(this.leads);
-        let course = match this.held {
-            Held::Past(past) if past.attempt > 1 => Some(&past.course),
-            _ => None,
-        };
-        this.leads.well(target.as_ref(), course);
+        let target = this.kept.0.clone().or_else(|| this.leads.target());
+        let past = this.past.0.as_deref().filter(|past| past.attempt > 1);
+        this.leads.well(target.as_ref(), past.map(|past| &past.course));
         Some(result)
     }
 
@@ -205,7 +198,7 @@ where
     #[cold]
     fn stamp(self: Pin<&mut Self>) {
         let this = self.project();
-        let _ = this.held.past(this.leads);
+        let _ = past_of(this.past, this.kept, this.leads);
     }
 
     /// Decides what is done about an attempt that did not go well; the result, if that is all.
@@ -222,7 +215,7 @@ where
         if !refused {
             this.leads.ended(outcome);
         }
-        let Some(past) = this.held.past(this.leads) else { return Some(result) };
+        let Some(past) = past_of(this.past, this.kept, this.leads) else { return Some(result) };
         let failed = Failed {
             attempt: past.attempt,
             kind,
@@ -255,7 +248,7 @@ where
     /// Waits, and makes the next attempt when its service is ready.
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         let mut this = self.as_mut().project();
-        let (Held::Past(past), Some(again)) = (&mut *this.held, this.again.as_mut()) else {
+        let (Some(past), Some(again)) = (this.past.0.as_mut(), this.again.as_mut()) else {
             panic!("a `ResponseFuture` was polled after it had ended");
         };
         let Some(coming) = past.next.as_mut() else {
@@ -290,36 +283,35 @@ fn timer(delay: Duration) -> Option<Pin<Box<Sleep>>> {
     (!delay.is_zero()).then(|| Box::pin(sleep(delay)))
 }
 
-impl<Req> Held<Req> {
+/// What there is to know of a call, from now on; `None` where its target has gone.
+fn past_of<'p, Req>(
+    past: &'p mut Seldom<Box<Past<Req>>>,
+    kept: &mut Seldom<Anchored<Target>>,
+    leads: &Leads,
+) -> Option<&'p mut Past<Req>> {
+    if past.0.is_none() {
+        // It is kept there from now on.
+        past.0 = kept.0.take().or_else(|| leads.target()).map(Past::of);
+    }
+    past.0.as_deref_mut()
+}
+
+/// What is nearly never there. Its end is no part of what is done for each call.
+struct Seldom<T>(Option<T>);
+
+impl<T> Drop for Seldom<T> {
     #[inline]
-    fn of(kept: Option<Anchored<Target>>) -> Self {
-        kept.map_or(Self::Nothing, Self::Target)
-    }
-
-    #[inline]
-    const fn is_past(&self) -> bool {
-        matches!(self, Self::Past(_))
-    }
-
-    /// The target, if it lives still.
-    fn target(&self, leads: &Leads) -> Option<Anchored<Target>> {
-        match self {
-            Self::Nothing => leads.target(),
-            Self::Target(target) => Some(target.clone()),
-            Self::Past(past) => Some(past.target.clone()),
+    fn drop(&mut self) {
+        if let Some(value) = self.0.take() {
+            end(value);
         }
     }
+}
 
-    /// What there is to know of the call, from now on; `None` where its target has gone.
-    fn past(&mut self, leads: &Leads) -> Option<&mut Past<Req>> {
-        if !self.is_past() {
-            *self = Self::Past(Past::of(self.target(leads)?));
-        }
-        match self {
-            Self::Past(past) => Some(past),
-            _ => None,
-        }
-    }
+#[cold]
+#[inline(never)]
+fn end<T>(value: T) {
+    drop(value);
 }
 
 impl<Req> Past<Req> {
@@ -337,10 +329,7 @@ where
     E: Elsewhere<Req, S::Response, S::Error>,
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let attempt = match &self.held {
-            Held::Past(past) => past.attempt,
-            _ => 1,
-        };
+        let attempt = self.past.0.as_ref().map_or(1, |past| past.attempt);
         f.debug_struct("ResponseFuture").field("attempt", &attempt).finish_non_exhaustive()
     }
 }

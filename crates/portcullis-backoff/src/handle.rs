@@ -109,7 +109,7 @@ impl Backoff {
     where
         F: Future<Output = Result<T, E>>,
     {
-        let target = &self.all.target;
+        let target = self.all.target();
         let Mark { leads, .. } = self.all.mark(&());
         let began = target.hub().now();
         let mut course = Course { sequence: Sequence::default(), next: None, cost: None };

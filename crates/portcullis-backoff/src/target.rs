@@ -2,10 +2,8 @@
 
 use std::any::Any;
 use std::fmt;
-use std::ops::Deref;
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use breaker_core::{
@@ -25,8 +23,6 @@ pub(crate) struct Target {
     /// The name of its key, where there are several.
     label: Option<Name>,
     pub(crate) budget: RetryBudget,
-    /// How many layers, services and handles have it; calls do not count.
-    owners: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -60,13 +56,7 @@ impl Target {
             counts: Counts::default(),
             chance: Chance::seeded(hub.draw()),
         };
-        let target = Self {
-            hub: hub.clone(),
-            label,
-            budget,
-            owners: AtomicUsize::new(0),
-            state: Mutex::new(state),
-        };
+        let target = Self { hub: hub.clone(), label, budget, state: Mutex::new(state) };
         let target = Anchored::new(target);
         target.rest(hub.config().max_elapsed.is_none());
         target
@@ -219,41 +209,6 @@ impl Target {
 
     pub(crate) fn is_forgettable(&self, config: &BackoffConfig, now: Tick) -> bool {
         lock(&self.state).memory.is_forgettable(config, now)
-    }
-}
-
-/// A target in the hands of those who make calls, and not of a call.
-pub(crate) struct Owner(Anchored<Target>);
-
-impl Owner {
-    pub(crate) fn of(target: Anchored<Target>) -> Self {
-        target.owners.fetch_add(1, Ordering::Relaxed);
-        Self(target)
-    }
-
-    /// Whether nobody else owns it. If so, none can come up meanwhile but from this one.
-    pub(crate) fn is_alone(&self) -> bool {
-        self.0.owners.load(Ordering::Relaxed) == 1
-    }
-}
-
-impl Clone for Owner {
-    fn clone(&self) -> Self {
-        Self::of(self.0.clone())
-    }
-}
-
-impl Drop for Owner {
-    fn drop(&mut self) {
-        self.0.owners.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Deref for Owner {
-    type Target = Anchored<Target>;
-
-    fn deref(&self) -> &Anchored<Target> {
-        &self.0
     }
 }
 

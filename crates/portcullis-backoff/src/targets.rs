@@ -11,7 +11,7 @@ use breaker_core::{
 use crate::hub::Hub;
 use crate::keyed::Keyed;
 use crate::snapshot::Counts;
-use crate::target::{Course, Owner, Target};
+use crate::target::{Course, Target};
 
 /// Where a layer finds the target of a request, when its call begins.
 ///
@@ -134,9 +134,13 @@ impl fmt::Debug for Mark {
 }
 
 /// One target for all requests.
+///
+/// Clones are counted here, and calls that keep the target are not: they count it itself.
 #[derive(Clone)]
-pub struct ForAll {
-    pub(crate) target: Owner,
+pub struct ForAll(Arc<All>);
+
+struct All {
+    target: Anchored<Target>,
     leads: Leads,
     /// Where the budget was given, it is for the keys, too.
     given: bool,
@@ -152,61 +156,66 @@ impl ForAll {
 
     pub(crate) fn new(target: Anchored<Target>, given: bool) -> Self {
         let (leads, counts) = (Leads::to(&target), target.budget.counts_calls());
-        Self { target: Owner::of(target), leads, given, counts }
+        Self(Arc::new(All { target, leads, given, counts }))
+    }
+
+    pub(crate) fn target(&self) -> &Anchored<Target> {
+        &self.0.target
     }
 
     /// The budget that was given.
     pub(crate) fn given(&self) -> Option<&RetryBudget> {
-        self.given.then(|| &self.target.budget)
+        self.0.given.then(|| &self.0.target.budget)
     }
 }
 
 impl<Req> Targets<Req> for ForAll {
     #[inline]
     fn mark(&self, _: &Req) -> Mark {
-        if self.counts {
-            counted(self.leads.budget);
+        let all = &*self.0;
+        if all.counts {
+            counted(all.leads.budget);
         }
         // Nobody else has it: `service.oneshot(request)` lets go of the service, and so of the layer,
         // before the first answer. Where others have it, a call counts no reference.
-        let kept = self.target.is_alone().then(|| Anchored::clone(&self.target));
-        Mark { leads: self.leads, kept }
+        let kept = (Arc::strong_count(&self.0) == 1).then(|| all.target.clone());
+        Mark { leads: all.leads, kept }
     }
 }
 
 impl Registry for ForAll {
     fn hub(&self) -> &Arc<Hub> {
-        self.target.hub()
+        self.target().hub()
     }
 
     fn single(&self) -> &Anchored<Target> {
-        &self.target
+        self.target()
     }
 
     fn reconfigured(&self) {
-        Target::reconfigured(&self.target);
+        Target::reconfigured(self.target());
     }
 
     fn watch(&self, circuit: &CircuitBreaker) {
-        self.target.hub().watch(circuit);
-        self.target.budget.watch(circuit);
+        self.target().hub().watch(circuit);
+        self.target().budget.watch(circuit);
     }
 
     fn counts(&self) -> Counts {
-        self.target.counts()
+        self.target().counts()
     }
 }
 
 impl Budgeted for ForAll {
     fn with_budget(self, budget: &RetryBudget) -> Self {
-        self.target.hub().watched_by(budget);
-        Self::new(self.target.with_budget(budget), true)
+        self.target().hub().watched_by(budget);
+        Self::new(self.target().with_budget(budget), true)
     }
 }
 
 impl fmt::Debug for ForAll {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ForAll").field(self.target.hub()).finish()
+        f.debug_tuple("ForAll").field(self.target().hub()).finish()
     }
 }
 

@@ -2,41 +2,44 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use breaker_core::{Classify, Deadline, Expire, Outcome};
+use breaker_core::{Classify, Expire, Outcome};
 use pin_project_lite::pin_project;
 
-use crate::watch::{Polled, Timing, Watch};
+use crate::watch::{Kept, Polled, Timing, Until, Watch};
 
 pin_project! {
     /// The answer of a service with a timeout: named, pinned, never boxed.
     ///
-    /// Its timer is made when the inner future is pending for the first time; what is ready at once
-    /// neither reads a clock nor is a sample. Dropped after that, the call was cancelled. A panic of
-    /// the inner future goes on, and says nothing of how long calls take.
+    /// Its timer is made, in one allocation, when the inner future is pending for the first time; what
+    /// is ready at once neither reads a clock nor is a sample. Dropped after that, the call was
+    /// cancelled. A panic of the inner future goes on, and says nothing of how long calls take.
     #[must_use = "futures do nothing unless polled"]
     pub struct ResponseFuture<F, Req, Res, Err, C, E>
     where
         E: Expire<Req, Res, Err>,
     {
         #[pin]
-        course: Course<F, Res, Err>,
-        #[pin]
-        watch: Watch,
-        note: Option<E::Note>,
+        course: Course<F, E::Note, Result<Res, Err>>,
+        timing: Timing,
         classify: C,
         expire: E,
+        // What only calls have that are waited for, or that have a deadline.
+        watch: Kept,
     }
 }
 
 pin_project! {
     #[project = CourseProj]
-    enum Course<F, Res, Err> {
-        Refused {
-            answer: Option<Result<Res, Err>>,
-        },
+    #[project_replace = CourseOwn]
+    enum Course<F, N, T> {
         Goes {
             #[pin]
             inner: F,
+            note: N,
+        },
+        // Boxed, so that calls which are made, and that is nearly all, do not carry room for it.
+        Refused {
+            answer: Box<T>,
         },
         Ended,
     }
@@ -47,30 +50,36 @@ where
     C: Clone,
     E: Expire<Req, Res, Err> + Clone,
 {
-    #[cold]
-    pub(crate) fn refused(answer: Result<Res, Err>, timing: Timing, asked: (&C, &E)) -> Self {
-        let course = Course::Refused { answer: Some(answer) };
-        Self::new(course, None, Watch::new(timing, None), asked)
+    #[inline]
+    pub(crate) fn goes(inner: F, note: E::Note, timing: Timing, asked: (&C, &E)) -> Self {
+        Self::new(Course::Goes { inner, note }, timing, asked, None)
     }
 
-    #[inline]
-    pub(crate) fn goes(
+    #[cold]
+    pub(crate) fn goes_until(
         inner: F,
         note: E::Note,
-        (timing, deadline): (Timing, Option<Deadline>),
+        (timing, until): (Timing, Until),
         asked: (&C, &E),
     ) -> Self {
-        Self::new(Course::Goes { inner }, Some(note), Watch::new(timing, deadline), asked)
+        let watch = Box::pin(Watch::new(timing, Some(until)));
+        Self::new(Course::Goes { inner, note }, timing, asked, Some(watch))
+    }
+
+    #[cold]
+    pub(crate) fn refused(answer: Result<Res, Err>, timing: Timing, asked: (&C, &E)) -> Self {
+        Self::new(Course::Refused { answer: Box::new(answer) }, timing, asked, None)
     }
 
     #[inline]
     fn new(
-        course: Course<F, Res, Err>,
-        note: Option<E::Note>,
-        watch: Watch,
+        course: Course<F, E::Note, Result<Res, Err>>,
+        timing: Timing,
         (classify, expire): (&C, &E),
+        watch: Option<Pin<Box<Watch>>>,
     ) -> Self {
-        Self { course, watch, note, classify: classify.clone(), expire: expire.clone() }
+        let (classify, expire) = (classify.clone(), expire.clone());
+        Self { course, timing, classify, expire, watch: Kept(watch) }
     }
 }
 
@@ -83,32 +92,69 @@ where
     type Output = Result<Res, Err>;
 
     #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        let inner = match this.course.as_mut().project() {
-            CourseProj::Goes { inner } => inner,
-            CourseProj::Refused { answer } => match answer.take() {
-                Some(answer) => return Poll::Ready(answer),
-                None => panic!("a `ResponseFuture` was polled after it had ended"),
-            },
-            CourseProj::Ended => panic!("a `ResponseFuture` was polled after it had ended"),
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.as_mut().project();
+        if this.watch.0.is_some() {
+            return self.goes_on(cx);
+        }
+        let CourseProj::Goes { inner, .. } = this.course.project() else {
+            return self.goes_on(cx);
         };
-        match this.watch.as_mut().poll(inner, cx) {
+        match inner.poll(cx) {
+            Poll::Ready(result) => Poll::Ready(result),
+            Poll::Pending => self.waits(cx),
+        }
+    }
+}
+
+impl<F, Req, Res, Err, C, E> ResponseFuture<F, Req, Res, Err, C, E>
+where
+    F: Future<Output = Result<Res, Err>>,
+    C: Classify<Res, Err>,
+    E: Expire<Req, Res, Err>,
+{
+    /// The call has to be waited for from now on.
+    #[cold]
+    fn waits(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Res, Err>> {
+        let this = self.as_mut().project();
+        let watch = this.watch.0.insert(Box::pin(Watch::new(*this.timing, None)));
+        match watch.as_mut().wait(None, cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(()) => self.over(),
+        }
+    }
+
+    /// What has a watch already, or was refused.
+    #[cold]
+    fn goes_on(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Res, Err>> {
+        let mut this = self.as_mut().project();
+        let (CourseProj::Goes { inner, .. }, Some(watch)) =
+            (this.course.as_mut().project(), &mut this.watch.0)
+        else {
+            return match this.course.project_replace(Course::Ended) {
+                CourseOwn::Refused { answer } => Poll::Ready(*answer),
+                _ => panic!("a `ResponseFuture` was polled after it had ended"),
+            };
+        };
+        match watch.as_mut().poll(inner, cx) {
             Polled::Waits => Poll::Pending,
             Polled::Answered(result, since) => {
-                this.watch.answered(since, || said(this.classify, &result));
+                watch.as_mut().answered(since, || said(this.classify, &result));
                 Poll::Ready(result)
             }
-            Polled::Over => {
-                // The callee is let go before anybody hears of it.
-                this.course.set(Course::Ended);
-                let rejected = this.watch.give_up();
-                match this.note.take() {
-                    Some(note) => Poll::Ready(this.expire.expire(note, rejected)),
-                    None => Poll::Pending,
-                }
-            }
+            Polled::Over => self.over(),
         }
+    }
+
+    /// Its time is up.
+    fn over(self: Pin<&mut Self>) -> Poll<Result<Res, Err>> {
+        let this = self.project();
+        // The callee is let go before anybody hears of it.
+        let course = this.course.project_replace(Course::Ended);
+        let (CourseOwn::Goes { note, .. }, Some(watch)) = (course, &mut this.watch.0) else {
+            return Poll::Pending;
+        };
+        Poll::Ready(this.expire.expire(note, watch.as_mut().give_up()))
     }
 }
 

@@ -76,15 +76,17 @@ impl AdaptiveTimeout {
         &self,
         future: impl Future<Output = Result<T, E>>,
     ) -> Result<T, CallError<E>> {
-        let deadline = Deadline::current();
-        if let Some(now) = deadline.map(|_| self.home.now()) {
-            if deadline.is_some_and(|deadline| deadline.has_passed(now)) {
+        let mut until = None;
+        if let Some(deadline) = Deadline::current() {
+            let now = self.home.now();
+            if deadline.has_passed(now) {
                 let rejected = self.home.company().too_late(self.home.name(), now);
                 return Err(CallError::Refused(rejected));
             }
+            until = Some(self.timing().until(now, deadline));
         }
         let mut future = pin!(Some(future));
-        let mut watch = pin!(Watch::new(self.timing(), deadline));
+        let mut watch = pin!(Watch::new(self.timing(), until));
         poll_fn(|cx| {
             let Some(inner) = future.as_mut().as_pin_mut() else { return Poll::Pending };
             match watch.as_mut().poll(inner, cx) {

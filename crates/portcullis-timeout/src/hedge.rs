@@ -1,6 +1,7 @@
 //! A second attempt for calls that take long: [`HedgeLayer`].
 
 mod attempt;
+mod beside;
 mod config;
 mod future;
 mod handle;

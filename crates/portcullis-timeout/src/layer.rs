@@ -1,15 +1,16 @@
 use std::fmt::{self, Display};
 use std::hash::Hash;
+use std::time::Duration;
 
 use breaker_core::{
-    AsError, Clock, Deadline, ErrorsAreFailures, Key, Observe, Outcome, OutcomeFn, Rejected,
-    RetryBudget,
+    AsError, Clock, ErrorsAreFailures, Key, Observe, Outcome, OutcomeFn, Rejected, RetryBudget,
 };
+use portcullis_http::deadline::{self, RequestDeadline};
 use portcullis_http::{Auto, Grpc, GrpcStatus, Http, HttpOrGrpc, ProblemJson};
 use tower_layer::Layer;
 
 use crate::config::TimeoutConfig;
-use crate::deadlines::{FromFn, FromRequest, FromScope};
+use crate::deadlines::{FromScope, Remaining};
 use crate::handle::AdaptiveTimeout;
 use crate::keyed::AdaptiveTimeouts;
 use crate::service::AdaptiveTimeoutService;
@@ -29,11 +30,11 @@ use crate::timeouts::{ForAll, PerKey};
 /// ```
 #[derive(Clone)]
 #[must_use]
-pub struct AdaptiveTimeoutLayer<C = HttpOrGrpc, E = Auto, D = FromRequest, T = ForAll> {
+pub struct AdaptiveTimeoutLayer<C = HttpOrGrpc, E = Auto, D = RequestDeadline, T = ForAll> {
     pub(crate) timeouts: T,
     pub(crate) classify: C,
     pub(crate) expire: E,
-    pub(crate) deadlines: D,
+    pub(crate) deadline: D,
 }
 
 impl AdaptiveTimeoutLayer {
@@ -44,8 +45,9 @@ impl AdaptiveTimeoutLayer {
     /// [`Rejected`] where the error is a `BoxError` (clients: put
     /// [`BoxErrors`](portcullis_http::BoxErrors) beneath).
     ///
-    /// A request with a [`Deadline`] in its extensions, or around it, waits no longer than until then;
-    /// when it has passed, the call is not made.
+    /// A request that says until when it is of use, by [`deadline::from_request`], waits no longer than
+    /// until then; when that has passed, the call is not made. How much of it is left, and never more
+    /// than the timeout, is told to those further in.
     ///
     /// # Panics
     /// When the values of `config` do not fit together: see [`TimeoutConfig::check`].
@@ -68,7 +70,7 @@ impl AdaptiveTimeoutLayer {
             timeouts: ForAll(timeout),
             classify: HttpOrGrpc,
             expire: Auto::new(),
-            deadlines: FromRequest,
+            deadline: deadline::from_request(),
         }
     }
 }
@@ -81,7 +83,7 @@ impl AdaptiveTimeoutLayer<ErrorsAreFailures, AsError, FromScope> {
     /// When the values of `config` do not fit together: see [`TimeoutConfig::check`].
     pub fn generic(config: TimeoutConfig) -> Self {
         let timeouts = ForAll(AdaptiveTimeout::new(config));
-        Self { timeouts, classify: ErrorsAreFailures, expire: AsError, deadlines: FromScope }
+        Self { timeouts, classify: ErrorsAreFailures, expire: AsError, deadline: FromScope }
     }
 }
 
@@ -109,9 +111,9 @@ impl<C, E, D> AdaptiveTimeoutLayer<C, E, D> {
     where
         K: Clone + Eq + Hash,
     {
-        let Self { timeouts, classify, expire, deadlines } = self;
+        let Self { timeouts, classify, expire, deadline } = self;
         let timeouts = PerKey { key, timeouts: AdaptiveTimeouts::like(&timeouts.0) };
-        AdaptiveTimeoutLayer { timeouts, classify, expire, deadlines }
+        AdaptiveTimeoutLayer { timeouts, classify, expire, deadline }
     }
 
     /// Has `observer` told from now on when the timeout moves, and how calls end that had to be waited
@@ -158,8 +160,8 @@ impl<C, E, D, T> AdaptiveTimeoutLayer<C, E, D, T> {
     /// Is a result a refusal from further in, or a failure? The first says nothing of how long the
     /// callee takes, and the second only where it took longer than most calls do.
     pub fn classify<C2>(self, classify: C2) -> AdaptiveTimeoutLayer<C2, E, D, T> {
-        let Self { timeouts, expire, deadlines, .. } = self;
-        AdaptiveTimeoutLayer { timeouts, classify, expire, deadlines }
+        let Self { timeouts, expire, deadline, .. } = self;
+        AdaptiveTimeoutLayer { timeouts, classify, expire, deadline }
     }
 
     /// Is a result a failure? As a closure, with its types written out:
@@ -172,15 +174,15 @@ impl<C, E, D, T> AdaptiveTimeoutLayer<C, E, D, T> {
     where
         F: Fn(Result<&Res, &Err>) -> Outcome,
     {
-        let Self { timeouts, classify, expire, deadlines } = self;
+        let Self { timeouts, classify, expire, deadline } = self;
         let classify = OutcomeFn::new(outcome, classify);
-        AdaptiveTimeoutLayer { timeouts, classify, expire, deadlines }
+        AdaptiveTimeoutLayer { timeouts, classify, expire, deadline }
     }
 
     /// What does the caller of a call get that took too long?
     pub fn expire<E2>(self, expire: E2) -> AdaptiveTimeoutLayer<C, E2, D, T> {
-        let Self { timeouts, classify, deadlines, .. } = self;
-        AdaptiveTimeoutLayer { timeouts, classify, expire, deadlines }
+        let Self { timeouts, classify, deadline, .. } = self;
+        AdaptiveTimeoutLayer { timeouts, classify, expire, deadline }
     }
 
     /// What does the caller of a call get that took too long? As a closure. Send a response of your
@@ -193,19 +195,22 @@ impl<C, E, D, T> AdaptiveTimeoutLayer<C, E, D, T> {
         self.expire(expire)
     }
 
-    /// Where is the deadline of a request? A [`Deadlines`](crate::Deadlines) of your own.
-    pub fn deadlines<D2>(self, deadlines: D2) -> AdaptiveTimeoutLayer<C, E, D2, T> {
+    /// Until when is a request of use? By default [`deadline::from_request`], and in a layer by
+    /// [`generic`](AdaptiveTimeoutLayer::generic) the deadline of the call which makes the request.
+    pub fn deadline<D2>(self, deadline: D2) -> AdaptiveTimeoutLayer<C, E, D2, T> {
         let Self { timeouts, classify, expire, .. } = self;
-        AdaptiveTimeoutLayer { timeouts, classify, expire, deadlines }
+        AdaptiveTimeoutLayer { timeouts, classify, expire, deadline }
     }
 
-    /// Where is the deadline of a request? As a closure, with the request's type written out:
-    /// `|request: &Request<Body>| ..`. One around the call counts, too.
-    pub fn deadline_fn<F, Req>(self, deadline: F) -> AdaptiveTimeoutLayer<C, E, FromFn<F>, T>
+    /// How long does the caller of a request still wait? As a closure, with the request's type written
+    /// out: `|request: &Request<Body>| ..`. A [`Deadline`](breaker_core::Deadline) around the call
+    /// counts, too. Those further in learn it by
+    /// [`Deadline::current`](breaker_core::Deadline::current).
+    pub fn remaining_fn<F, Req>(self, remaining: F) -> AdaptiveTimeoutLayer<C, E, Remaining<F>, T>
     where
-        F: Fn(&Req) -> Option<Deadline>,
+        F: Fn(&Req) -> Option<Duration>,
     {
-        self.deadlines(FromFn(deadline))
+        self.deadline(Remaining(remaining))
     }
 }
 
@@ -217,7 +222,7 @@ impl<S, C: Clone, E: Clone, D: Clone, T: Clone> Layer<S> for AdaptiveTimeoutLaye
     }
 }
 
-/// Without classifier, answer and deadlines, so that closures are no hindrance.
+/// Without classifier, answer and deadline, so that closures are no hindrance.
 impl<C, E, D, T: fmt::Debug> fmt::Debug for AdaptiveTimeoutLayer<C, E, D, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("AdaptiveTimeoutLayer");

@@ -17,7 +17,7 @@ mod watch;
 
 pub use breaker_core::{self, Deadline, OutcomeFn, Rejected};
 pub use config::{TimeoutConfig, TimeoutStrategy};
-pub use deadlines::{Deadlines, FromFn, FromRequest, FromScope};
+pub use deadlines::{FromScope, Remaining};
 pub use estimator::Adjustment;
 pub use future::ResponseFuture;
 pub use handle::AdaptiveTimeout;

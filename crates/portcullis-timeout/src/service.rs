@@ -1,17 +1,17 @@
 use std::fmt;
 use std::task::{Context, Poll};
 
-use breaker_core::{Classify, Expire};
+use breaker_core::{Classify, Deadline, Expire, Tick};
+use portcullis_http::deadline::ReadDeadline;
 use tower_service::Service;
 
-use crate::deadlines::Deadlines;
 use crate::future::ResponseFuture;
 use crate::layer::AdaptiveTimeoutLayer;
 use crate::timeouts::Timeouts;
 
 /// A service with a timeout; made by [`AdaptiveTimeoutLayer`].
 ///
-/// It is a `Service` if classifier, answer, deadlines and key fit the inner one. Where a method such
+/// It is a `Service` if classifier, answer, deadline and key fit the inner one. Where a method such
 /// as `ready` or `oneshot` "exists but its trait bounds were not satisfied", one of them does not: a
 /// client's error needs the layer [`BoxErrors`](portcullis_http::BoxErrors) beneath; a body without
 /// `Default` needs the layer that makes it to stand outside.
@@ -47,7 +47,7 @@ where
     S: Service<Req>,
     C: Classify<S::Response, S::Error> + Clone,
     E: Expire<Req, S::Response, S::Error> + Clone,
-    D: Deadlines<Req>,
+    D: ReadDeadline<Req>,
     T: Timeouts<Req>,
 {
     type Response = S::Response;
@@ -60,26 +60,57 @@ where
     }
 
     #[inline]
-    fn call(&mut self, mut request: Req) -> Self::Future {
+    fn call(&mut self, request: Req) -> Self::Future {
         let Self { inner, layer } = self;
-        let AdaptiveTimeoutLayer { timeouts, classify, expire, deadlines } = layer;
-        let deadline = deadlines.read(&request);
-        let note = expire.note(&request);
-        let mut timing = timeouts.timing(&request);
-        let future = match deadline {
-            None => inner.call(request),
-            Some(deadline) => {
-                let now = timeouts.now();
-                if deadline.has_passed(now) {
-                    let answer = expire.expire(note, timeouts.too_late(now));
-                    return ResponseFuture::refused(answer, timing, (classify, expire));
-                }
-                timing.shorten(deadline.left(now));
-                deadlines.pass(&mut request, deadline);
-                deadline.scope(|| inner.call(request))
+        let AdaptiveTimeoutLayer { timeouts, classify, expire, deadline } = layer;
+        let mut read = None;
+        match deadline.deadline(&request, || *read.insert(timeouts.now())) {
+            None => {
+                let (note, timing) = (expire.note(&request), timeouts.timing(&request));
+                ResponseFuture::goes(inner.call(request), note, timing, (classify, expire))
             }
-        };
-        ResponseFuture::goes(future, note, (timing, deadline), (classify, expire))
+            Some(deadline) => self.call_until(request, deadline, read),
+        }
+    }
+}
+
+type Answer<S, Req, C, E> = ResponseFuture<
+    <S as Service<Req>>::Future,
+    Req,
+    <S as Service<Req>>::Response,
+    <S as Service<Req>>::Error,
+    C,
+    E,
+>;
+
+impl<S, C, E, D, T> AdaptiveTimeoutService<S, C, E, D, T> {
+    /// A call with a deadline; the present moment, where it was looked at already.
+    #[cold]
+    fn call_until<Req>(
+        &mut self,
+        mut request: Req,
+        deadline: Deadline,
+        now: Option<Tick>,
+    ) -> Answer<S, Req, C, E>
+    where
+        S: Service<Req>,
+        C: Classify<S::Response, S::Error> + Clone,
+        E: Expire<Req, S::Response, S::Error> + Clone,
+        D: ReadDeadline<Req>,
+        T: Timeouts<Req>,
+    {
+        let Self { inner, layer } = self;
+        let AdaptiveTimeoutLayer { timeouts, classify, expire, deadline: reads } = layer;
+        let (note, timing) = (expire.note(&request), timeouts.timing(&request));
+        let now = now.unwrap_or_else(|| timeouts.now());
+        if deadline.has_passed(now) {
+            let answer = expire.expire(note, timeouts.too_late(now));
+            return ResponseFuture::refused(answer, timing, (classify, expire));
+        }
+        let until = timing.until(now, deadline);
+        reads.pass_on(&mut request, until.told, now);
+        let future = until.told.scope(|| inner.call(request));
+        ResponseFuture::goes_until(future, note, (timing, until), (classify, expire))
     }
 }
 

@@ -20,9 +20,24 @@ pub struct Timing {
 
 impl Timing {
     /// No longer than this.
-    pub(crate) fn shorten(&mut self, left: Duration) {
+    fn shorten(&mut self, left: Duration) {
         self.nanos = self.nanos.min(u64::try_from(left.as_nanos()).unwrap_or(u64::MAX));
     }
+
+    /// Until when a call goes that begins now and has this deadline.
+    pub(crate) fn until(self, now: Tick, deadline: Deadline) -> Until {
+        let own = Deadline::after(now, Duration::from_nanos(self.nanos));
+        Until { deadline, told: deadline.or_before(Some(own)) }
+    }
+}
+
+/// Until when a call goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Until {
+    /// For its caller.
+    deadline: Deadline,
+    /// For those further in: no later than the timeout.
+    pub(crate) told: Deadline,
 }
 
 pin_project! {
@@ -34,10 +49,30 @@ pin_project! {
     }
 }
 
+/// The watch of a call, once it has one.
+pub(crate) struct Kept(pub(crate) Option<Pin<Box<Watch>>>);
+
+/// Only a look where there is none: the end of a timer is a long piece of code, which calls that are
+/// ready at once are not to carry along.
+impl Drop for Kept {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(watch) = self.0.take() {
+            end(watch);
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn end(watch: Pin<Box<Watch>>) {
+    drop(watch);
+}
+
 /// What is watched; dropped while the call is on its way, it was cancelled.
 struct On {
     timing: Timing,
-    deadline: Option<Deadline>,
+    until: Option<Until>,
     /// That comes before the timeout.
     at_deadline: bool,
     /// Since when the call is waited for, except while it is polled: a panic is no cancellation.
@@ -54,8 +89,8 @@ pub(crate) enum Polled<T> {
 }
 
 impl Watch {
-    pub(crate) const fn new(timing: Timing, deadline: Option<Deadline>) -> Self {
-        Self { sleep: None, on: On { timing, deadline, at_deadline: false, since: None } }
+    pub(crate) const fn new(timing: Timing, until: Option<Until>) -> Self {
+        Self { sleep: None, on: On { timing, until, at_deadline: false, since: None } }
     }
 
     /// Polls the call, and its timer where it has to be waited for.
@@ -67,9 +102,9 @@ impl Watch {
     ) -> Polled<F::Output> {
         let on = self.as_mut().project().on;
         let since = on.since.take();
-        let polled = match on.deadline {
+        let polled = match on.until {
             None => inner.poll(cx),
-            Some(deadline) => deadline.scope(|| inner.poll(cx)),
+            Some(until) => until.told.scope(|| inner.poll(cx)),
         };
         match polled {
             Poll::Ready(answer) => Polled::Answered(answer, since),
@@ -80,8 +115,13 @@ impl Watch {
         }
     }
 
+    /// The call has to be waited for; it is over where that is ready.
     #[cold]
-    fn wait(self: Pin<&mut Self>, since: Option<Tick>, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn wait(
+        self: Pin<&mut Self>,
+        since: Option<Tick>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
         let mut this = self.project();
         this.on.since = since;
         if this.sleep.is_none() {
@@ -128,9 +168,9 @@ impl On {
             let now = home.now();
             self.since = Some(now);
             self.timing.nanos = home.timeout();
-            if let Some(deadline) = self.deadline {
+            if let Some(until) = self.until {
                 let whole = self.timing.nanos;
-                self.timing.shorten(deadline.left(now));
+                self.timing.shorten(until.deadline.left(now));
                 self.at_deadline = self.timing.nanos < whole;
             }
         }

@@ -95,16 +95,67 @@ async fn whoever_is_further_in_knows_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_closure_reads_the_deadline_from_anything() {
+async fn a_closure_reads_from_anything_how_long_somebody_waits() {
     let layer = AdaptiveTimeoutLayer::with_clock(CONFIG, TokioClock::new());
-    let layer = layer.deadline_fn(|request: &Request<()>| {
+    let layer = layer.remaining_fn(|request: &Request<()>| {
         let millis = request.headers().get("x-left")?.to_str().ok()?.parse().ok()?;
-        Some(within(millis))
+        Some(ms(millis))
     });
-    let mut asked = request();
-    asked.headers_mut().insert("x-left", "70".parse().expect("a value"));
-    let (_, after) = send(&mut layer.layer(Inner::new(Act::Never)), asked).await;
-    assert_eq!(after, ms(70));
+    for (around, left, expected) in [(9_000, "70", 70), (60, "70", 60), (60, "nonsense", 60)] {
+        let mut asked = request();
+        asked.headers_mut().insert("x-left", left.parse().expect("a value"));
+        let (around, mut service) = (within(around), layer.layer(Inner::new(Act::Never)));
+        let mut sent = Box::pin(send(&mut service, asked));
+        let (_, after) = poll_fn(|cx| around.scope(|| sent.as_mut().poll(cx))).await;
+        assert_eq!(after, ms(expected), "{left}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_caller_says_in_a_header_counts() {
+    for (name, value, status, expected) in [
+        ("x-timeout-ms", "80", 504, 80),
+        ("x-timeout-ms", "0", 504, 0),
+        ("x-timeout-ms", "nonsense", 504, 1_000),
+        ("x-timeout-ms", "9000", 504, 1_000),
+        ("grpc-timeout", "90m", 504, 90),
+    ] {
+        let mut asked = request();
+        asked.headers_mut().insert(name, value.parse().expect("a value"));
+        let inner = Inner::new(Act::Never);
+        let (answer, after) = send(&mut layer().layer(inner.clone()), asked).await;
+        assert_eq!((answer.status().as_u16(), after), (status, ms(expected)), "{name}: {value}");
+        assert_eq!(inner.calls(), u32::from(expected > 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_further_in_are_told_no_more_than_the_timeout() {
+    let inner = service_fn(|request: Request<()>| {
+        let left = request.extensions().get::<Deadline>().copied();
+        let left = left.map(|at| at.left(TokioClock::new().now()));
+        let headers = request.headers();
+        let text = format!("{left:?} {:?}", headers.get("x-timeout-ms"));
+        std::future::ready(Ok::<_, Infallible>(Response::new(text)))
+    });
+    for (left, expected) in
+        [("300", "Some(300ms) Some(\"300\")"), ("4000", "Some(1s) Some(\"1000\")")]
+    {
+        let mut asked = request();
+        asked.headers_mut().insert("x-timeout-ms", left.parse().expect("a value"));
+        let answer = layer().layer(inner).oneshot(asked).await;
+        assert_eq!(answer.map(Response::into_body), Ok(expected.to_owned()));
+    }
+    let answer = layer().layer(inner).oneshot(request()).await;
+    assert_eq!(answer.map(Response::into_body), Ok("None None".to_owned()), "nobody waits less");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_layer_is_gone_has_its_timeout_still() {
+    let call = layer().layer(Inner::new(Act::Never)).oneshot(request());
+    let begin = TokioClock::new().now();
+    assert_eq!(call.await.expect("an answer").status(), 504);
+    assert_eq!(TokioClock::new().now().since(begin), ms(1_000));
 }
 
 #[tokio::test(start_paused = true)]

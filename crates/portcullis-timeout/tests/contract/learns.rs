@@ -1,6 +1,6 @@
 //! The timeout follows what the calls of the layer take.
 
-use portcullis_timeout::breaker_core::{Budget, RetryBudget, TokioClock};
+use portcullis_timeout::breaker_core::{Budget, FailureKind, Outcome, RetryBudget, TokioClock};
 use portcullis_timeout::{AdaptiveTimeout, AdaptiveTimeoutLayer, TimeoutConfig, TimeoutStrategy};
 use tower_layer::Layer as _;
 
@@ -66,6 +66,28 @@ async fn a_budget_that_sees_no_congestion_holds_nothing() {
     let layer = layer().budget(&RetryBudget::new(Budget::adaptive()));
     call(&mut layer.layer(Inner::new(Act::After(150, 200)))).await;
     assert_eq!(layer.handle().timeout(), ms(500));
+}
+
+// S-TIMEOUT-05
+#[tokio::test(start_paused = true)]
+async fn a_budget_that_sees_congestion_freezes_what_would_be_lowered() {
+    let budget = RetryBudget::with_clock(Budget::adaptive(), TokioClock::new());
+    let layer = layer().budget(&budget);
+    let overload = Outcome::Failure(FailureKind::Overload { retry_after: None });
+    (0..10).for_each(|_| budget.ended(overload));
+    let mut service = layer.layer(Inner::new(Act::After(150, 200)));
+    for _ in 0..50 {
+        budget.ended(overload);
+        assert!(budget.is_congested());
+        call(&mut service).await;
+    }
+    assert_eq!(layer.handle().timeout(), ms(1_000));
+    tokio::time::advance(ms(60_000)).await;
+    assert!(!budget.is_congested());
+    for _ in 0..10 {
+        call(&mut service).await;
+    }
+    assert!(layer.handle().timeout() < ms(500), "{:?}", layer.handle().timeout());
 }
 
 // S-TIMEOUT-01

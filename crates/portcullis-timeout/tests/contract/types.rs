@@ -7,8 +7,8 @@ use http::{Request, Response};
 use portcullis_timeout::breaker_core::Outcome;
 use portcullis_timeout::portcullis_http::key;
 use portcullis_timeout::{
-    AdaptiveTimeout, AdaptiveTimeoutLayer, AdaptiveTimeouts, BoxErrors, Rejected, Snapshot,
-    TimeoutConfig,
+    AdaptiveTimeout, AdaptiveTimeoutLayer, AdaptiveTimeouts, BoxErrors, FromScope, Rejected,
+    Snapshot, TimeoutConfig,
 };
 use tower::service_fn;
 use tower_layer::Layer;
@@ -43,7 +43,8 @@ fn response_and_error_stay_what_they_were() {
     fits(layer().grpc());
     fits(layer().keyed(key::header("x-host")));
     fits(layer().keyed_fn(|_: &Request<()>| Some(1_u8)).http());
-    fits(layer().deadline_fn(|_: &Request<()>| None));
+    fits(layer().remaining_fn(|_: &Request<()>| None));
+    fits(layer().deadline(FromScope));
     fits(layer().classify_fn(|_: Result<&Page, &Infallible>| Outcome::Success));
     fits(
         layer()

@@ -4,6 +4,11 @@ use breaker_core::Chance;
 
 use super::*;
 
+/// A size of every day, and one of the deep run.
+pub(super) fn size([everyday, deep]: [u32; 2]) -> u32 {
+    if std::env::var_os("PORTCULLIS_DEEP").is_some() { deep } else { everyday }
+}
+
 pub(super) struct Callee {
     pub(super) it: Estimator,
     chance: Chance,

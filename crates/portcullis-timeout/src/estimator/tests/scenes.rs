@@ -1,4 +1,4 @@
-use super::callee::Callee;
+use super::callee::{Callee, size};
 use super::*;
 
 /// Around 50 ms.
@@ -13,13 +13,14 @@ const fn wide(config: TimeoutConfig) -> TimeoutConfig {
 // S-TIMEOUT-01
 #[test]
 fn no_more_calls_are_given_up_than_the_rate_allows() {
-    println!("sigma | allowed | given up of 300,000 | timeout / median");
+    let calls = size([15_000, 300_000]);
+    println!("sigma | allowed | given up of {calls:7} | timeout / median");
     for sigma in [0.2, 0.5, 1.0] {
         let rates = [0.05, 0.01, 0.001];
         let by_rate = rates.map(|rate| (rate, wide(TimeoutConfig::false_timeouts(rate))));
         for (rate, config) in by_rate.into_iter().chain([(0.05, WIDE)]) {
             let mut callee = Callee::new(config, 7);
-            for call in 0..310_000 {
+            for call in 0..10_000 + calls {
                 if call == 10_000 {
                     callee.count_anew();
                 }
@@ -81,7 +82,7 @@ fn a_callee_that_is_slower_for_good_is_waited_for_within_fifty_calls() {
         let settled = callee.it.timeout().as_secs_f64();
         assert!(settled > 3.0 * MEDIAN, "{settled}");
         let mut highest = settled;
-        for _ in 0..10_000 {
+        for _ in 0..size([2_000, 10_000]) {
             let needs = callee.lognormal(3.0 * MEDIAN, 0.1);
             callee.call(needs);
             highest = highest.max(callee.it.timeout().as_secs_f64());
@@ -92,20 +93,22 @@ fn a_callee_that_is_slower_for_good_is_waited_for_within_fifty_calls() {
 
 // S-TIMEOUT-04
 #[test]
-fn a_million_calls_of_which_five_in_a_hundred_hang_do_not_let_it_creep_up() {
+fn calls_of_which_five_in_a_hundred_hang_do_not_let_it_creep_up() {
+    let calls = size([100_000, 1_000_000]);
+    let all = f64::from(calls);
     println!("config | timeout: mean, highest, in the last tenth, in multiples of the median");
     let rates = TimeoutConfig::false_timeouts(0.05);
     for (name, config) in [("default", WIDE), ("false_timeouts(0.05)", wide(rates))] {
         let mut callee = Callee::new(config, 3);
         let (mut sum, mut highest, mut late) = (0.0, 0.0_f64, 0.0);
-        for call in 0..1_000_000 {
+        for call in 0..calls {
             let hangs = callee.share() < 0.05;
             let needs = if hangs { 1e6 } else { callee.lognormal(MEDIAN, 0.5) };
             callee.call(needs);
             let timeout = callee.it.timeout().as_secs_f64() / MEDIAN;
-            sum += timeout / 1e6;
+            sum += timeout / all;
             highest = highest.max(timeout);
-            late += if call >= 900_000 { timeout / 1e5 } else { 0.0 };
+            late += if call >= calls / 10 * 9 { timeout / (all / 10.0) } else { 0.0 };
         }
         println!("{name} | {sum:.2}, {highest:.2}, {late:.2}");
         assert!(late < 1.1 * sum, "{late} is more than {sum}");
