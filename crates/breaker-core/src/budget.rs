@@ -174,8 +174,9 @@ impl RetryBudget {
     }
 
     /// Has the budget look at this circuit when it is asked for a retry, in place of an earlier
-    /// one. While the circuit is open, or forced open, there are none; and the adaptive budget has
-    /// at most 2 tokens at the first one after it has closed or was reset.
+    /// one. While the circuit is open, half-open or forced open there are none, so that no trial is
+    /// a retry; and the adaptive budget has at most 2 tokens at the first one after it has closed or
+    /// was reset.
     ///
     /// The budget holds a handle of the circuit, so that it lives as long as the budget does.
     pub fn watch(&self, circuit: &CircuitBreaker) {

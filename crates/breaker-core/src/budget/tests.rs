@@ -11,6 +11,7 @@ use crate::config::CircuitBreakerConfig;
 use crate::outcome::{FailureKind, Outcome};
 use crate::percent::Percent;
 use crate::proofs::hooks;
+use crate::state::State;
 
 const OVERLOAD: FailureKind = FailureKind::Overload { retry_after: None };
 
@@ -209,6 +210,14 @@ fn an_open_circuit_has_no_retries_and_a_closed_one_few() {
     circuit.trip().unwrap();
     circuit.reset();
     assert!(budget.try_retry(OVERLOAD) && budget.balance() == 1.0);
+    // A trial is no retry, which was chosen for having failed.
+    circuit.trip().unwrap();
+    hooks::set_nanos(3_600_000_000_000);
+    assert_eq!(circuit.state(), State::HalfOpen);
+    assert!(!budget.try_retry(OVERLOAD) && !budget.try_hedge());
+    circuit.reset();
+    succeed(&budget, 30);
+    assert!(budget.try_retry(OVERLOAD));
     // Another one is watched in its place.
     budget.watch(&CircuitBreaker::new(CircuitBreakerConfig::new()));
     circuit.trip().unwrap();

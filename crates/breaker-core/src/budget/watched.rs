@@ -44,8 +44,10 @@ impl Watched {
 }
 
 impl Seen {
+    /// Whether calls are refused, or on trial: a trial is no retry, which was chosen for having
+    /// failed.
     pub(super) const fn is_open(&self) -> bool {
-        matches!(self.state, State::Open | State::ForcedOpen)
+        matches!(self.state, State::Open | State::ForcedOpen | State::HalfOpen)
     }
 
     /// Whether it has closed, or begun anew, since somebody last looked. To be asked under the
