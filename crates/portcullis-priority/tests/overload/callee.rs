@@ -67,7 +67,7 @@ pub(crate) struct Work {
 /// call ends.
 #[derive(Clone, Debug)]
 pub(crate) struct Callee {
-    clock: TokioClock,
+    time: RunTime,
     state: Arc<Mutex<State>>,
     running: Arc<AtomicU32>,
 }
@@ -84,7 +84,16 @@ struct State {
 impl Callee {
     pub(crate) fn new(clock: TokioClock, workers: usize, away: Option<Away>) -> Self {
         let state = State { free: vec![0; workers], away, works: Vec::new(), most_running: 0 };
-        Self { clock, state: Arc::new(Mutex::new(state)), running: Arc::default() }
+        Self {
+            time: RunTime::of(clock),
+            state: Arc::new(Mutex::new(state)),
+            running: Arc::default(),
+        }
+    }
+
+    /// The time of the run that it is part of.
+    pub(crate) const fn time(&self) -> RunTime {
+        self.time
     }
 
     /// All that was worked on.
@@ -131,7 +140,7 @@ impl Service<Ask> for Callee {
     }
 
     fn call(&mut self, ask: Ask) -> Answer {
-        let now = millis(self.clock.now());
+        let now = self.time.millis();
         let running = self.running.fetch_add(1, Ordering::Relaxed) + 1;
         let mut state = self.state.lock().unwrap();
         state.most_running = state.most_running.max(running);
@@ -141,9 +150,22 @@ impl Service<Ask> for Callee {
     }
 }
 
-/// The moment in milliseconds.
-pub(crate) fn millis(tick: Tick) -> u64 {
-    tick.since(Tick::ZERO).as_millis() as u64
+/// The time since a run began: a clock of tokio's may have begun long before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RunTime {
+    clock: TokioClock,
+    begun: Tick,
+}
+
+impl RunTime {
+    fn of(clock: TokioClock) -> Self {
+        Self { clock, begun: clock.now() }
+    }
+
+    /// The moment in milliseconds.
+    pub(crate) fn millis(self) -> u64 {
+        self.clock.now().since(self.begun).as_millis() as u64
+    }
 }
 
 /// Comes when the work is done.

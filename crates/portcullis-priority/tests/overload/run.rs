@@ -4,11 +4,11 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use breaker_core::{Clock, Priority, TokioClock};
+use breaker_core::{Priority, TokioClock};
 use tokio::time::{sleep, timeout};
 use tower::Service;
 
-use crate::callee::{Ask, Away, Callee, Failed, Work, millis};
+use crate::callee::{Ask, Away, Callee, Failed, RunTime, Work};
 use crate::dice::Dice;
 use crate::lines::Row;
 
@@ -139,7 +139,7 @@ where
             }
             for _ in 0..dice.arrivals(load.times_at(now) * CAPACITY / 1e3) {
                 let ask = load.ask(&mut dice, now);
-                call(service.clone(), ask, gone, (clock, ended.clone())).await;
+                call(service.clone(), ask, gone, (callee.time(), ended.clone())).await;
             }
             sleep(Duration::from_millis(1)).await;
         }
@@ -156,7 +156,7 @@ async fn call<S>(
     mut service: S,
     ask: Ask,
     gone: Gone,
-    (clock, log): (TokioClock, Arc<Mutex<Vec<Ended>>>),
+    (time, log): (RunTime, Arc<Mutex<Vec<Ended>>>),
 ) where
     S: Service<Ask, Response = (), Error = Failed>,
     S::Future: Send + 'static,
@@ -180,7 +180,7 @@ async fn call<S>(
             Ok(Err(Failed::Refused)) => End::Refused,
             Err(_) => End::GaveUp,
         };
-        log.lock().unwrap().push(Ended { ask, at: millis(clock.now()), end });
+        log.lock().unwrap().push(Ended { ask, at: time.millis(), end });
     });
 }
 
