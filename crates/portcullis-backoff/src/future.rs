@@ -159,7 +159,14 @@ where
                         return Poll::Ready(result);
                     }
                 }
-                StageProj::Elsewhere { inner } => return inner.poll(cx),
+                StageProj::Elsewhere { inner } => {
+                    let result = ready!(inner.poll(cx));
+                    // Whatever it is, it is the answer; but who is above should not begin anew.
+                    if matches!(this.classify.classify(result.as_ref()), Outcome::Failure(_)) {
+                        RetryPath::spend();
+                    }
+                    return Poll::Ready(result);
+                }
                 StageProj::Between => {
                     if let Err(error) = ready!(self.as_mut().poll_next(cx)) {
                         return Poll::Ready(Err(error));

@@ -1,7 +1,7 @@
 //! Bugs that were found once, each by its name.
 
 use std::cell::Cell;
-use std::future::ready;
+use std::future::{Future as _, ready};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -391,4 +391,24 @@ async fn a_pattern_is_told_though_nothing_is_repeated() {
         let _ = status(&mut service, to("a.example")).await;
     }
     assert_eq!(*told.0.lock().expect("no panic"), 1);
+}
+
+// Where the alternative failed, too, nobody said so: whoever called began anew.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_fails_at_the_alternative_was_made_in_vain() {
+    use portcullis_backoff::breaker_core::RetryPath;
+    let answers = |status: u16| {
+        service_fn(move |_: Web| async move {
+            Ok::<_, BoxError>(Response::builder().status(status).body(())?)
+        })
+    };
+    for (elsewhere, in_vain) in [(507, true), (200, false)] {
+        let mut service =
+            layer(CONFIG.exhausted_redirect(1)).redirect_to(answers(elsewhere)).layer(answers(507));
+        let mut call = Box::pin(service.ready().await.expect("ready").call(to("a.example")));
+        let mut path = RetryPath::attempt(1);
+        let answer = std::future::poll_fn(|cx| path.scope(|| call.as_mut().poll(cx))).await;
+        assert_eq!(answer.expect("an answer").status(), elsewhere);
+        assert_eq!(path.is_spent(), in_vain, "{elsewhere}");
+    }
 }
