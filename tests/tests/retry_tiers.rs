@@ -128,9 +128,7 @@ fn tier(next: SocketAddr, marked: bool) -> Router {
 
 /// A tier that keeps the deadline of who calls it.
 fn timed(app: Router) -> Router {
-    let of = |request: &Request<Body>| left(request).map(|left| Deadline::after(now(), left));
-    let config = TimeoutConfig::fixed(Duration::from_secs(20));
-    app.layer(AdaptiveTimeoutLayer::new(config).deadline_fn(of))
+    app.layer(AdaptiveTimeoutLayer::new(TimeoutConfig::fixed(Duration::from_secs(20))))
 }
 
 fn left(request: &Request<Body>) -> Option<Duration> {

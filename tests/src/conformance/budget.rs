@@ -51,7 +51,7 @@ impl Purse {
     fn can_retry(&self) -> bool {
         let granted = self.budget.try_retry(KIND);
         if granted {
-            self.budget.refund(KIND);
+            self.budget.refund(KIND, Duration::ZERO);
         }
         granted
     }
@@ -73,7 +73,7 @@ impl Subject for Purse {
                 self.try_retry();
             }
             "try_retry" => self.try_retry(),
-            "release" => self.budget.refund(KIND),
+            "release" => self.budget.refund(KIND, Duration::ZERO),
             "outcome" => {
                 let outcome = fields.text("outcome");
                 self.budget.ended(match fields.needed("outcome", outcome)? {

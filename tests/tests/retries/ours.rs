@@ -51,5 +51,5 @@ fn timeout(callee: &Callee) -> AdaptiveTimeoutLayer<Judge, AsError, FromScope> {
     AdaptiveTimeoutLayer::with_clock(TimeoutConfig::fixed(PATIENCE), callee.clock)
         .classify(Judge)
         .expire(AsError)
-        .deadlines(FromScope)
+        .deadline(FromScope)
 }
