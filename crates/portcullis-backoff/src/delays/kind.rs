@@ -20,8 +20,9 @@ pub enum DelayKind {
     FullJitter,
     /// Anything between half the exponential delay and all of it.
     EqualJitter,
-    /// Anything between the first delay and three times the one before (Brooker, "Exponential
-    /// Backoff and Jitter", 2015).
+    /// Anything between the first delay and three times the one before, or the cap if that is less
+    /// (Brooker, "Exponential Backoff and Jitter", 2015; but there what is drawn is cut to the cap,
+    /// where clients meet then).
     Decorrelated,
     /// The exponential delay, longer by the share of the machine that is in use.
     ResourceSensitive,
