@@ -72,17 +72,16 @@ pub(crate) fn number(headers: &mut HeaderMap, attempt: u32) {
     let _ = headers.try_insert(X_RETRY_ATTEMPT, HeaderValue::from(attempt));
 }
 
-/// The number of the attempt that these headers tell; 1 where they tell none, or one that nobody
-/// makes.
+/// The number of the attempt that these headers tell, the greatest of several; 1 where they tell
+/// none.
 pub(crate) fn number_in(headers: &HeaderMap) -> u32 {
     /// Policies make as many at most.
     const MOST: u64 = 100;
 
-    let mut values = headers.get_all(X_RETRY_ATTEMPT).into_iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return 1 };
-    let number = delta_seconds(value.as_bytes().trim_ascii()).unwrap_or(1);
+    let values = headers.get_all(X_RETRY_ATTEMPT).iter();
+    let numbers = values.filter_map(|value| delta_seconds(value.as_bytes().trim_ascii()));
     // Less than 2^32 by then.
-    number.clamp(1, MOST) as u32
+    numbers.max().unwrap_or(1).clamp(1, MOST) as u32
 }
 
 pub(crate) fn about(method: &Method, headers: &HeaderMap, extensions: &Extensions) -> About {
