@@ -36,7 +36,7 @@ pub(crate) struct Home {
 }
 
 /// Whether all observers were told, or the first panic of one.
-type Told = Result<(), Box<dyn Any + Send>>;
+pub(crate) type Told = Result<(), Box<dyn Any + Send>>;
 
 /// Takes the lock, also after a panic elsewhere: no code of the user's runs under these locks.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -156,7 +156,7 @@ impl Home {
     }
 
     /// Puts another configuration in force, or begins anew.
-    pub(crate) fn change(&self, change: impl FnOnce(&mut Estimator, Tick) -> Option<Adjustment>) {
+    fn change(&self, change: impl FnOnce(&mut Estimator, Tick) -> Option<Adjustment>) -> Told {
         let now = self.now();
         let (moved, name) = {
             let mut estimator = lock(&self.estimator);
@@ -165,13 +165,22 @@ impl Home {
             (moved, estimator.config().name)
         };
         let others = lock(&self.company.others).clone();
-        go_on(changed(&others, &name, moved));
+        changed(&others, &name, moved)
+    }
+
+    pub(crate) fn reset(&self) {
+        go_on(self.change(|estimator, now| estimator.reset(now)));
     }
 
     pub(crate) fn reconfigure(&self, config: TimeoutConfig) -> Result<(), ConfigErrors> {
         config.check()?;
-        self.change(|estimator, now| estimator.reconfigure(now, config));
+        go_on(self.reconfigured(config));
         Ok(())
+    }
+
+    /// The same with a configuration that was checked; the panic of an observer can wait.
+    pub(crate) fn reconfigured(&self, config: TimeoutConfig) -> Told {
+        self.change(|estimator, now| estimator.reconfigure(now, config))
     }
 }
 
@@ -181,7 +190,7 @@ fn changed(others: &Others, name: &Name, moved: Option<Adjustment>) -> Told {
 }
 
 /// The panic of an observer goes on in the call that it was told of, unless one is on its way.
-fn go_on(told: Told) {
+pub(crate) fn go_on(told: Told) {
     if let Err(panic) = told {
         if !std::thread::panicking() {
             resume_unwind(panic);
