@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use portcullis_timeout::breaker_core::{
-    Clock as _, Deadline, Event, EventKind, ManualClock, Observe, Percent, Rejected, TokioClock,
+    About, Clock as _, Deadline, Event, EventKind, ManualClock, Observe, Percent, Rejected, Replay,
+    TokioClock,
 };
 use portcullis_timeout::portcullis_http::CarryDeadlineLayer;
 use portcullis_timeout::{
@@ -164,4 +165,42 @@ async fn a_second_attempt_says_how_long_somebody_waits_by_then() {
         assert_eq!(service.call(request).await.expect("an answer").status(), 504);
     }
     assert_eq!(*seen.lock().unwrap(), ["10", "2000", "1500"]);
+}
+
+/// Panics when it is to send a request again, once.
+#[derive(Clone, Default)]
+struct PanicsOnce(Arc<Mutex<bool>>);
+
+impl Replay<u32> for PanicsOnce {
+    type Kept = u32;
+
+    fn keep(&self, request: &mut u32) -> Option<u32> {
+        Some(*request)
+    }
+
+    fn again(&self, kept: &u32, _: u32) -> Option<u32> {
+        let panicked = std::mem::replace(&mut *self.0.lock().unwrap(), true);
+        assert!(panicked, "on purpose");
+        Some(*kept)
+    }
+
+    fn about(&self, _: &u32) -> About {
+        About::here()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_attempt_that_panicked_before_it_was_made_costs_nothing() {
+    let layer = HedgeLayer::generic(HEDGES).replay(PanicsOnce::default());
+    let hedge = layer.handle();
+    let slow = service_fn(|_: u32| async {
+        tokio::time::sleep(ms(2_000)).await;
+        Ok::<_, Infallible>(())
+    });
+    let service = layer.layer(slow);
+    // Given up before its delay, it has earned half of a hedge.
+    assert!(tokio::time::timeout(ms(10), service.clone().oneshot(1)).await.is_err());
+    assert!(tokio::spawn(service.clone().oneshot(2)).await.is_err());
+    assert!(service.oneshot(3).await.is_ok());
+    assert_eq!((hedge.snapshot().hedged, hedge.snapshot().refused_by_share), (1, 0));
 }
