@@ -204,3 +204,18 @@ async fn a_second_attempt_that_panicked_before_it_was_made_costs_nothing() {
     assert!(service.oneshot(3).await.is_ok());
     assert_eq!((hedge.snapshot().hedged, hedge.snapshot().refused_by_share), (1, 0));
 }
+
+#[test]
+fn whoever_writes_down_a_hedge_may_ask_it() {
+    struct Asks(portcullis_timeout::Hedge);
+
+    impl std::fmt::Write for Asks {
+        fn write_str(&mut self, _: &str) -> std::fmt::Result {
+            assert_eq!(self.0.snapshot().hedged, 0);
+            Ok(())
+        }
+    }
+
+    let hedge = HedgeLayer::new(HEDGES).handle();
+    std::fmt::write(&mut Asks(hedge.clone()), format_args!("{hedge:?}")).expect("it is written");
+}
