@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use breaker_core::{
-    Clock, ConfigErrors, Counted, Event, EventKind, FailureKind, Interest, Name, Observe,
-    Observers, Outcome, Reason, Rejected, RetryBudget, Tick,
+    Clock, ConfigErrors, Counted, Event, EventKind, Interest, Name, Observe, Observers, Outcome,
+    Reason, Rejected, RetryBudget, Tick,
 };
 
 use crate::config::TimeoutConfig;
@@ -129,12 +129,14 @@ impl Home {
     }
 
     /// Gives up a call after its timeout, or at its deadline where that came first.
-    pub(crate) fn gave_up(&self, since: Tick, limit: Duration, at_deadline: bool) -> Name {
+    pub(crate) fn gave_up(&self, since: Tick, limit: Duration, at_deadline: bool) -> Rejected {
         let now = self.now();
+        let (name, overdue) = self.look(|it| (it.config().name, it.is_overdue(limit)));
+        let reason = if at_deadline && !overdue { Reason::CutShort } else { Reason::TimedOut };
         let sample = if at_deadline { Sample::Cancelled(limit) } else { Sample::TimedOut(limit) };
-        let outcome = Outcome::Failure(FailureKind::Timeout);
-        self.ended(now, sample, outcome, now.since(since).max(limit));
-        self.name()
+        let rejected = Rejected::new(name, reason);
+        self.ended(now, sample, rejected.outcome(), now.since(since).max(limit));
+        rejected
     }
 
     fn take_in(&self, now: Tick, sample: Sample, end: &EventKind) -> Told {

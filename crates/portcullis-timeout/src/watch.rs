@@ -161,8 +161,10 @@ impl Watch {
         let (limit, at_deadline) = (on.limit(), on.at_deadline);
         let since = on.since.take();
         let home = since.and_then(|since| Some((on.timing.home.get()?, since)));
-        let name = home.map_or(UNKNOWN, |(home, since)| home.gave_up(since, limit, at_deadline));
-        Rejected::new(name, Reason::TimedOut)
+        match home {
+            Some((home, since)) => home.gave_up(since, limit, at_deadline),
+            None => Rejected::new(UNKNOWN, Reason::TimedOut),
+        }
     }
 
     /// The call was answered; what it says of the callee is asked for where anybody wants to know.

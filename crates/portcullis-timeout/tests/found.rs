@@ -9,9 +9,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use http::{Request, Response};
+use portcullis_breaker::CircuitBreakerLayer;
 use portcullis_timeout::breaker_core::{
-    About, Clock as _, Deadline, Event, EventKind, ManualClock, Observe, Percent, Rejected, Replay,
-    TokioClock,
+    About, CircuitBreakerConfig, Clock as _, Deadline, Event, EventKind, ManualClock, Observe,
+    Percent, Rejected, Replay, State, TokioClock,
 };
 use portcullis_timeout::portcullis_http::CarryDeadlineLayer;
 use portcullis_timeout::{
@@ -203,6 +204,31 @@ async fn a_second_attempt_that_panicked_before_it_was_made_costs_nothing() {
     assert!(tokio::spawn(service.clone().oneshot(2)).await.is_err());
     assert!(service.oneshot(3).await.is_ok());
     assert_eq!((hedge.snapshot().hedged, hedge.snapshot().refused_by_share), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_without_patience_open_no_circuit_and_a_callee_that_hangs_does() {
+    for (takes, left, open) in
+        [(20, 1, false), (20, 15, false), (9_000, 1, false), (9_000, 150, true)]
+    {
+        let breaker =
+            CircuitBreakerLayer::with_clock(CircuitBreakerConfig::new(), TokioClock::new());
+        let circuit = breaker.handle();
+        let callee = service_fn(move |request: Request<()>| async move {
+            let impatient = request.headers().contains_key("x-timeout-ms");
+            tokio::time::sleep(ms(if impatient { takes } else { 20 })).await;
+            Ok::<_, Infallible>(Response::new(String::new()))
+        });
+        let mut stack = breaker.layer(layer().layer(callee));
+        for call in 0..200 {
+            let mut request = Request::new(());
+            if call >= 100 {
+                request.headers_mut().insert("x-timeout-ms", left.into());
+            }
+            let _ = stack.ready().await.expect("ready").call(request).await;
+        }
+        assert_eq!(circuit.state() == State::Open, open, "{takes} ms, {left} ms");
+    }
 }
 
 #[test]
