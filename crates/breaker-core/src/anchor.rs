@@ -71,6 +71,13 @@ impl<T> Anchored<T> {
         cell.word.store(calm | u64::from(!at_rest), Ordering::Relaxed);
     }
 
+    /// Whether this is the last one. Another thread may clone no other, but may let go of one.
+    #[inline]
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+
     /// Whether two of them are one.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
@@ -216,8 +223,10 @@ mod tests {
         let state = Arc::new(());
         let anchored = Anchored::new(state.clone());
         let (anchor, clone) = (anchored.anchor(), anchored.clone());
-        assert!(anchored.is(&clone));
-        drop((anchored, clone));
+        assert!(anchored.is(&clone) && !anchored.is_alone());
+        drop(clone);
+        assert!(anchored.is_alone());
+        drop(anchored);
         assert_eq!(Arc::strong_count(&state), 1);
         assert!(anchor.get().is_none());
     }

@@ -73,9 +73,11 @@ pub enum Reason {
     Throttled,
     /// Nobody waits for its answer any more.
     DeadlinePassed,
-    /// No answer came in time. Of all reasons this is the one by which the call was made: it is
-    /// evidence against the callee, and no refusal.
+    /// No answer came in time. The call was made: it is evidence against the callee, and no refusal.
     TimedOut,
+    /// Its deadline came before an answer could be expected. The call was made, and so this is no
+    /// refusal; but neither is it evidence against the callee.
+    CutShort,
 }
 
 /// What opened a circuit, with the numbers that did it.
@@ -272,21 +274,25 @@ impl Rejected {
             | Reason::QueueStands => "busy",
             Reason::BelowMinimum => "shedding",
             Reason::Throttled => "throttling",
-            Reason::DeadlinePassed | Reason::TimedOut => "timeout",
+            Reason::DeadlinePassed | Reason::TimedOut | Reason::CutShort => "timeout",
         }
     }
 
-    /// Whether the call was made all the same: it was given up on, and that is evidence.
+    /// Whether the call was made all the same: it was given up on. What that is evidence of says its
+    /// [`outcome`](Self::outcome).
     #[must_use]
     pub const fn was_made(&self) -> bool {
-        matches!(self.reason, Reason::TimedOut)
+        matches!(self.reason, Reason::TimedOut | Reason::CutShort)
     }
 
-    /// What it says about the callee: nothing, or a timeout where the call [was
-    /// made](Self::was_made).
+    /// What it says about the callee: a timeout where no answer came [in time](Reason::TimedOut), and
+    /// otherwise nothing.
     #[must_use]
     pub const fn outcome(&self) -> Outcome {
-        if self.was_made() { Outcome::Failure(FailureKind::Timeout) } else { Outcome::Ignored }
+        match self.reason {
+            Reason::TimedOut => Outcome::Failure(FailureKind::Timeout),
+            _ => Outcome::Ignored,
+        }
     }
 
     /// The refusal in this error or in one of its sources.
@@ -342,6 +348,7 @@ impl Rejected {
             Reason::Throttled => "the callee refuses too many calls",
             Reason::DeadlinePassed => "its deadline has passed",
             Reason::TimedOut => "no answer came in time",
+            Reason::CutShort => "its deadline came before an answer could be expected",
         }
     }
 }

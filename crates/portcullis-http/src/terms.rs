@@ -74,7 +74,7 @@ pub(crate) const fn terms(reason: Reason) -> Terms {
             Terms { title: "Too many calls are refused", reason: "THROTTLED", ..BUSY }
         }
         Reason::TimedOut => TIMEOUT,
-        Reason::DeadlinePassed => Terms {
+        Reason::DeadlinePassed | Reason::CutShort => Terms {
             title: "The deadline of the call has passed",
             reason: "DEADLINE_PASSED",
             ..TIMEOUT
@@ -232,9 +232,10 @@ mod tests {
         }
     }
 
-    const LATE: [(Reason, &str, &str); 2] = [
+    const LATE: [(Reason, &str, &str); 3] = [
         (Reason::TimedOut, "No answer came in time", "TIMED_OUT"),
         (Reason::DeadlinePassed, "The deadline of the call has passed", "DEADLINE_PASSED"),
+        (Reason::CutShort, "The deadline of the call has passed", "DEADLINE_PASSED"),
     ];
 
     // S-CORE-09

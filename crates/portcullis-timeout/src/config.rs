@@ -49,7 +49,8 @@ pub struct TimeoutConfig {
 pub enum TimeoutStrategy {
     /// The percentile, times the factor.
     Percentile,
-    /// The mean and two standard deviations; up to twice as much where calls time out.
+    /// The mean and two standard deviations; up to twice as much where calls time out, a little less
+    /// where none do, and never less than the percentile.
     Adaptive,
     /// Both, weighted by the share of the calls that do not time out: the more do, the less the
     /// percentile is known. The default.

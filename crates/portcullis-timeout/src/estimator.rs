@@ -170,6 +170,13 @@ impl Estimator {
         }
     }
 
+    /// Whether a call that was waited for so long should have been answered. Anybody can write a
+    /// deadline, and one that most answers do not keep says nothing of the callee.
+    pub(crate) fn is_overdue(&self, after: Duration) -> bool {
+        let percentile = self.window.quantile(self.config.part());
+        after > percentile.or_else(|| self.window.median()).unwrap_or(self.config.min)
+    }
+
     fn exceeds_median(&self, after: Duration) -> bool {
         self.window.median().is_some_and(|median| after > median)
     }

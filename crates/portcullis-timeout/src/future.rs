@@ -62,7 +62,7 @@ where
         (timing, until): (Timing, Until),
         asked: (&C, &E),
     ) -> Self {
-        let watch = Box::pin(Watch::new(timing, Some(until)));
+        let watch = Box::pin(Watch::new(timing.clone(), Some(until)));
         Self::new(Course::Goes { inner, note }, timing, asked, Some(watch))
     }
 
@@ -117,8 +117,8 @@ where
     #[cold]
     fn waits(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Res, Err>> {
         let this = self.as_mut().project();
-        let watch = this.watch.0.insert(Box::pin(Watch::new(*this.timing, None)));
-        match watch.as_mut().wait(None, cx) {
+        let watch = this.watch.0.insert(Box::pin(Watch::new(this.timing.clone(), None)));
+        match watch.as_mut().wait(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(()) => self.over(),
         }

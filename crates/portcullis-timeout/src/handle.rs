@@ -16,7 +16,7 @@ use crate::config::TimeoutConfig;
 use crate::estimator::Adjustment;
 use crate::home::{Company, Home};
 use crate::snapshot::Snapshot;
-use crate::watch::{Polled, Timing, Watch};
+use crate::watch::{Lead, Polled, Timing, Watch};
 
 /// How long calls of one callee may take, shared by its clones.
 ///
@@ -60,9 +60,13 @@ impl AdaptiveTimeout {
         Self { home }
     }
 
+    /// The timeout of a call, which has to keep it where nobody else does: `service.oneshot(request)`
+    /// lets go of the service, and so of the layer, before the call is first polled.
     #[inline]
-    pub(crate) fn timing(&self) -> Timing {
-        Timing { home: self.home.anchor(), nanos: self.home.timeout() }
+    pub(crate) fn timing(&self, keep: bool) -> Timing {
+        let home =
+            if keep { Lead::Kept(self.home.clone()) } else { Lead::Mark(self.home.anchor()) };
+        Timing { home, nanos: self.home.timeout() }
     }
 
     /// Runs a future for as long as it may take, and no longer than the deadline around it; an `Err`
@@ -76,17 +80,17 @@ impl AdaptiveTimeout {
         &self,
         future: impl Future<Output = Result<T, E>>,
     ) -> Result<T, CallError<E>> {
-        let mut until = None;
+        let (mut timing, mut until) = (self.timing(false), None);
         if let Some(deadline) = Deadline::current() {
             let now = self.home.now();
             if deadline.has_passed(now) {
                 let rejected = self.home.company().too_late(self.home.name(), now);
                 return Err(CallError::Refused(rejected));
             }
-            until = Some(self.timing().until(now, deadline));
+            until = Some(timing.until(now, deadline));
         }
         let mut future = pin!(Some(future));
-        let mut watch = pin!(Watch::new(self.timing(), until));
+        let mut watch = pin!(Watch::new(timing, until));
         poll_fn(|cx| {
             let Some(inner) = future.as_mut().as_pin_mut() else { return Poll::Pending };
             match watch.as_mut().poll(inner, cx) {
@@ -146,7 +150,7 @@ impl AdaptiveTimeout {
 
     /// Forgets all calls, and begins with the initial timeout again.
     pub fn reset(&self) {
-        self.home.change(|estimator, now| estimator.reset(now));
+        self.home.reset();
     }
 
     /// Has `observer` told from now on when the timeout moves, and how calls end that had to be waited

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use breaker_core::{
-    Clock, ConfigErrors, Counted, Event, EventKind, FailureKind, Interest, Name, Observe,
-    Observers, Outcome, Reason, Rejected, RetryBudget, Tick,
+    Clock, ConfigErrors, Counted, Event, EventKind, Interest, Name, Observe, Observers, Outcome,
+    Reason, Rejected, RetryBudget, Tick,
 };
 
 use crate::config::TimeoutConfig;
@@ -36,7 +36,7 @@ pub(crate) struct Home {
 }
 
 /// Whether all observers were told, or the first panic of one.
-type Told = Result<(), Box<dyn Any + Send>>;
+pub(crate) type Told = Result<(), Box<dyn Any + Send>>;
 
 /// Takes the lock, also after a panic elsewhere: no code of the user's runs under these locks.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -129,12 +129,14 @@ impl Home {
     }
 
     /// Gives up a call after its timeout, or at its deadline where that came first.
-    pub(crate) fn gave_up(&self, since: Tick, limit: Duration, at_deadline: bool) -> Name {
+    pub(crate) fn gave_up(&self, since: Tick, limit: Duration, at_deadline: bool) -> Rejected {
         let now = self.now();
+        let (name, overdue) = self.look(|it| (it.config().name, it.is_overdue(limit)));
+        let reason = if at_deadline && !overdue { Reason::CutShort } else { Reason::TimedOut };
         let sample = if at_deadline { Sample::Cancelled(limit) } else { Sample::TimedOut(limit) };
-        let outcome = Outcome::Failure(FailureKind::Timeout);
-        self.ended(now, sample, outcome, now.since(since).max(limit));
-        self.name()
+        let rejected = Rejected::new(name, reason);
+        self.ended(now, sample, rejected.outcome(), now.since(since).max(limit));
+        rejected
     }
 
     fn take_in(&self, now: Tick, sample: Sample, end: &EventKind) -> Told {
@@ -156,7 +158,7 @@ impl Home {
     }
 
     /// Puts another configuration in force, or begins anew.
-    pub(crate) fn change(&self, change: impl FnOnce(&mut Estimator, Tick) -> Option<Adjustment>) {
+    fn change(&self, change: impl FnOnce(&mut Estimator, Tick) -> Option<Adjustment>) -> Told {
         let now = self.now();
         let (moved, name) = {
             let mut estimator = lock(&self.estimator);
@@ -165,13 +167,22 @@ impl Home {
             (moved, estimator.config().name)
         };
         let others = lock(&self.company.others).clone();
-        go_on(changed(&others, &name, moved));
+        changed(&others, &name, moved)
+    }
+
+    pub(crate) fn reset(&self) {
+        go_on(self.change(|estimator, now| estimator.reset(now)));
     }
 
     pub(crate) fn reconfigure(&self, config: TimeoutConfig) -> Result<(), ConfigErrors> {
         config.check()?;
-        self.change(|estimator, now| estimator.reconfigure(now, config));
+        go_on(self.reconfigured(config));
         Ok(())
+    }
+
+    /// The same with a configuration that was checked; the panic of an observer can wait.
+    pub(crate) fn reconfigured(&self, config: TimeoutConfig) -> Told {
+        self.change(|estimator, now| estimator.reconfigure(now, config))
     }
 }
 
@@ -181,7 +192,7 @@ fn changed(others: &Others, name: &Name, moved: Option<Adjustment>) -> Told {
 }
 
 /// The panic of an observer goes on in the call that it was told of, unless one is on its way.
-fn go_on(told: Told) {
+pub(crate) fn go_on(told: Told) {
     if let Err(panic) = told {
         if !std::thread::panicking() {
             resume_unwind(panic);

@@ -9,15 +9,14 @@ use breaker_core::{Clock, ConfigErrors, MonotonicClock, Observe, RetryBudget};
 
 use crate::config::TimeoutConfig;
 use crate::handle::AdaptiveTimeout;
-use crate::home::lock;
+use crate::home::{go_on, lock};
 use crate::watch::Timing;
 
 /// One timeout per key, all of the same configuration.
 ///
 /// The map is bounded by [`max_keys`](TimeoutConfig::max_keys). When it is full, a new key takes the
-/// place of the one of eight that was used longest ago, which begins anew should it come back: it
-/// begins with what the calls without a key have. Keys are hashed with a random seed, since attackers
-/// choose them.
+/// place of the one of eight that was used longest ago, which begins anew should it come back, as all
+/// keys do: with the initial timeout. Keys are hashed with a random seed, since attackers choose them.
 ///
 /// ```
 /// use portcullis_timeout::{AdaptiveTimeouts, TimeoutConfig};
@@ -33,7 +32,6 @@ pub struct AdaptiveTimeouts<K> {
 struct Keyed<K> {
     hasher: RandomState,
     shards: Box<[Mutex<Shard<K>>]>,
-    per_shard: usize,
     /// That of all calls without a key; it has the configuration in force, too.
     unmatched: AdaptiveTimeout,
 }
@@ -43,6 +41,7 @@ struct Shard<K> {
     entries: Vec<Entry<K>>,
     /// Grows by one with each use.
     uses: u64,
+    capacity: usize,
     /// Where the search for a place goes on.
     hand: usize,
 }
@@ -54,6 +53,9 @@ struct Entry<K> {
 }
 
 const SHARDS: usize = 16;
+
+/// Of fewer keys there is one shard: a few places in each would be full at different times.
+const SHARDED_FROM: usize = SHARDS * LOOKS;
 
 /// How many places a new key may look at: an arrival costs the same however large the map is.
 const LOOKS: usize = 8;
@@ -82,10 +84,14 @@ impl<K: Clone + Eq + Hash> AdaptiveTimeouts<K> {
     pub fn like(pattern: &AdaptiveTimeout) -> Self {
         let config = pattern.config();
         let hasher = RandomState::new();
-        let per_shard = (config.max_keys as usize).div_ceil(SHARDS);
-        let shards = (0..SHARDS).map(|_| Mutex::new(Shard::new(hasher.clone()))).collect();
+        let most = config.max_keys as usize;
+        let number = if most < SHARDED_FROM { 1 } else { SHARDS };
+        // What does not divide goes to the first ones.
+        let capacity = |shard| most / number + usize::from(shard < most % number);
+        let shards = (0..number).map(|shard| Shard::new(hasher.clone(), capacity(shard)));
+        let shards = shards.map(Mutex::new).collect();
         let unmatched = AdaptiveTimeout::within(pattern.home.company().clone(), config);
-        Self { shared: Arc::new(Keyed { hasher, shards, per_shard, unmatched }) }
+        Self { shared: Arc::new(Keyed { hasher, shards, unmatched }) }
     }
 
     /// The timeout of this key.
@@ -101,16 +107,17 @@ impl<K: Clone + Eq + Hash> AdaptiveTimeouts<K> {
     }
 
     pub(crate) fn timing(&self, key: Option<&K>) -> Timing {
+        let keep = Arc::strong_count(&self.shared) == 1;
         match key {
-            Some(key) => self.find(key, AdaptiveTimeout::timing),
-            None => self.shared.unmatched.timing(),
+            Some(key) => self.find(key, |timeout| timeout.timing(keep)),
+            None => self.shared.unmatched.timing(keep),
         }
     }
 
     fn find<T>(&self, key: &K, work: impl FnOnce(&AdaptiveTimeout) -> T) -> T {
         let keyed = &*self.shared;
         // Other bits than those by which the map of the shard chooses.
-        let number = (keyed.hasher.hash_one(key) >> 32) as usize % SHARDS;
+        let number = (keyed.hasher.hash_one(key) >> 32) as usize % keyed.shards.len();
         let mut shard = lock(&keyed.shards[number]);
         if let Some(index) = shard.places.get(key).copied() {
             return work(shard.at(index));
@@ -118,7 +125,7 @@ impl<K: Clone + Eq + Hash> AdaptiveTimeouts<K> {
         let unmatched = &keyed.unmatched;
         let config = unmatched.config();
         let new = AdaptiveTimeout::within(unmatched.home.company().clone(), config);
-        let (index, gone) = shard.place(key, new, keyed.per_shard);
+        let (index, gone) = shard.place(key, new);
         let done = work(shard.at(index));
         drop(shard);
         drop(gone);
@@ -153,24 +160,27 @@ impl<K: Clone + Eq + Hash> AdaptiveTimeouts<K> {
     /// # Errors
     /// What [`TimeoutConfig::check`] finds; then nothing is changed.
     pub fn reconfigure(&self, config: TimeoutConfig) -> Result<(), ConfigErrors> {
-        self.unmatched().reconfigure(config)?;
+        config.check()?;
+        let mut told = self.unmatched().home.reconfigured(config);
         for shard in &self.shared.shards {
             let all: Vec<_> = {
                 let shard = lock(shard);
                 shard.entries.iter().map(|entry| entry.timeout.clone()).collect()
             };
             for timeout in all {
-                timeout.reconfigure(config)?;
+                // All keys have it before the panic of an observer goes on.
+                told = told.and(timeout.home.reconfigured(config));
             }
         }
+        go_on(told);
         Ok(())
     }
 }
 
 impl<K: Clone + Eq + Hash> Shard<K> {
-    fn new(hasher: RandomState) -> Self {
+    fn new(hasher: RandomState, capacity: usize) -> Self {
         let places = HashMap::with_hasher(hasher);
-        Self { places, entries: Vec::new(), uses: 0, hand: 0 }
+        Self { places, entries: Vec::new(), uses: 0, capacity, hand: 0 }
     }
 
     fn at(&mut self, index: usize) -> &AdaptiveTimeout {
@@ -181,15 +191,10 @@ impl<K: Clone + Eq + Hash> Shard<K> {
     }
 
     /// Finds a place for a new key, and says who gave way.
-    fn place(
-        &mut self,
-        key: &K,
-        timeout: AdaptiveTimeout,
-        capacity: usize,
-    ) -> (usize, Option<Entry<K>>) {
+    fn place(&mut self, key: &K, timeout: AdaptiveTimeout) -> (usize, Option<Entry<K>>) {
         let entry = Entry { key: key.clone(), timeout, used: self.uses };
         let len = self.entries.len();
-        if len < capacity {
+        if len < self.capacity {
             self.places.insert(key.clone(), len);
             self.entries.push(entry);
             return (len, None);

@@ -101,7 +101,7 @@ impl<S, C, E, D, T> AdaptiveTimeoutService<S, C, E, D, T> {
     {
         let Self { inner, layer } = self;
         let AdaptiveTimeoutLayer { timeouts, classify, expire, deadline: reads } = layer;
-        let (note, timing) = (expire.note(&request), timeouts.timing(&request));
+        let (note, mut timing) = (expire.note(&request), timeouts.timing(&request));
         let now = now.unwrap_or_else(|| timeouts.now());
         if deadline.has_passed(now) {
             let answer = expire.expire(note, timeouts.too_late(now));

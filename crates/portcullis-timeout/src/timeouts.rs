@@ -34,7 +34,7 @@ pub struct ForAll(pub(crate) AdaptiveTimeout);
 impl<Req> Timeouts<Req> for ForAll {
     #[inline]
     fn timing(&self, _: &Req) -> Timing {
-        self.0.timing()
+        self.0.timing(self.0.home.is_alone())
     }
 
     fn now(&self) -> Tick {

@@ -4,7 +4,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use breaker_core::{Anchor, Deadline, FailureKind, Name, Outcome, Reason, Rejected, Tick};
+use breaker_core::{
+    Anchor, Anchored, Deadline, FailureKind, Name, Outcome, Reason, Rejected, Tick,
+};
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 
@@ -12,10 +14,28 @@ use crate::estimator::Sample;
 use crate::home::Home;
 
 /// Where the timeout of a call lives, and how long it is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Timing {
-    pub(crate) home: Anchor<Home>,
+    pub(crate) home: Lead,
     pub(crate) nanos: u64,
+}
+
+/// How a call finds the timeout again.
+#[derive(Clone, Debug)]
+pub(crate) enum Lead {
+    /// Without a reference count, as long as somebody else has it.
+    Mark(Anchor<Home>),
+    /// Itself, where it could be gone before the call has ended.
+    Kept(Anchored<Home>),
+}
+
+impl Lead {
+    fn get(&self) -> Option<Anchored<Home>> {
+        match self {
+            Self::Mark(home) => home.get(),
+            Self::Kept(home) => Some(home.clone()),
+        }
+    }
 }
 
 impl Timing {
@@ -25,8 +45,9 @@ impl Timing {
     }
 
     /// Until when a call goes that begins now and has this deadline.
-    pub(crate) fn until(self, now: Tick, deadline: Deadline) -> Until {
+    pub(crate) fn until(&mut self, now: Tick, deadline: Deadline) -> Until {
         let own = Deadline::after(now, Duration::from_nanos(self.nanos));
+        self.shorten(deadline.left(now));
         Until { deadline, told: deadline.or_before(Some(own)) }
     }
 }
@@ -94,40 +115,40 @@ impl Watch {
     }
 
     /// Polls the call, and its timer where it has to be waited for.
+    ///
+    /// The timer comes first: a call that always has something to do uses up what tokio lets a task do
+    /// in a turn, and then no timer is ever ready.
     #[inline]
     pub(crate) fn poll<F: Future>(
         mut self: Pin<&mut Self>,
         inner: Pin<&mut F>,
         cx: &mut Context<'_>,
     ) -> Polled<F::Output> {
-        let on = self.as_mut().project().on;
-        let since = on.since.take();
-        let polled = match on.until {
+        let this = self.as_mut().project();
+        let timer = this.sleep.as_pin_mut().map(|sleep| sleep.poll(cx));
+        let since = this.on.since.take();
+        let polled = match this.on.until {
             None => inner.poll(cx),
             Some(until) => until.told.scope(|| inner.poll(cx)),
         };
         match polled {
             Poll::Ready(answer) => Polled::Answered(answer, since),
-            Poll::Pending => match self.wait(since, cx) {
-                Poll::Pending => Polled::Waits,
-                Poll::Ready(()) => Polled::Over,
-            },
+            Poll::Pending => {
+                this.on.since = since;
+                match timer.unwrap_or_else(|| self.wait(cx)) {
+                    Poll::Pending => Polled::Waits,
+                    Poll::Ready(()) => Polled::Over,
+                }
+            }
         }
     }
 
-    /// The call has to be waited for; it is over where that is ready.
+    /// The call has to be waited for from now on; it is over where that is ready.
     #[cold]
-    pub(crate) fn wait(
-        self: Pin<&mut Self>,
-        since: Option<Tick>,
-        cx: &mut Context<'_>,
-    ) -> Poll<()> {
+    pub(crate) fn wait(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        this.on.since = since;
-        if this.sleep.is_none() {
-            let limit = this.on.begin();
-            this.sleep.set(Some(tokio::time::sleep(limit)));
-        }
+        let limit = this.on.begin();
+        this.sleep.set(Some(tokio::time::sleep(limit)));
         match this.sleep.as_pin_mut() {
             Some(sleep) => sleep.poll(cx),
             None => Poll::Pending,
@@ -140,8 +161,10 @@ impl Watch {
         let (limit, at_deadline) = (on.limit(), on.at_deadline);
         let since = on.since.take();
         let home = since.and_then(|since| Some((on.timing.home.get()?, since)));
-        let name = home.map_or(UNKNOWN, |(home, since)| home.gave_up(since, limit, at_deadline));
-        Rejected::new(name, Reason::TimedOut)
+        match home {
+            Some((home, since)) => home.gave_up(since, limit, at_deadline),
+            None => Rejected::new(UNKNOWN, Reason::TimedOut),
+        }
     }
 
     /// The call was answered; what it says of the callee is asked for where anybody wants to know.
@@ -161,8 +184,8 @@ impl Watch {
 const UNKNOWN: Name = Name::new("timeout");
 
 impl On {
-    /// The call has to be waited for, for so long. Where nobody has the timeout any more, it is the
-    /// one of the beginning.
+    /// The call has to be waited for, for so long, and keeps its timeout from now on, so that somebody
+    /// hears how it ends. Where nobody has the timeout any more, it is the one of the beginning.
     fn begin(&mut self) -> Duration {
         if let Some(home) = self.timing.home.get() {
             let now = home.now();
@@ -173,6 +196,7 @@ impl On {
                 self.timing.shorten(until.deadline.left(now));
                 self.at_deadline = self.timing.nanos < whole;
             }
+            self.timing.home = Lead::Kept(home);
         }
         self.limit()
     }

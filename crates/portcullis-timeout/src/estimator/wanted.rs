@@ -55,7 +55,8 @@ impl Estimator {
         let rate = self.success_rate();
         match self.config.strategy {
             TimeoutStrategy::Percentile => percentile,
-            TimeoutStrategy::Adaptive => self.by_deviation(rate),
+            // Calls that all take as long deviate by nothing, and would be cut off.
+            TimeoutStrategy::Adaptive => self.by_deviation(rate).max(rank),
             TimeoutStrategy::Hybrid => {
                 self.by_deviation(rate).mul_add(1.0 - rate, percentile * rate)
             }

@@ -172,6 +172,8 @@ impl fmt::Debug for Hedge {
 
 impl fmt::Debug for Home {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hedge").field("config", &self.rule().config).finish_non_exhaustive()
+        // Not under the lock: who writes it down may ask for more.
+        let config = self.rule().config;
+        f.debug_struct("Hedge").field("config", &config).finish_non_exhaustive()
     }
 }

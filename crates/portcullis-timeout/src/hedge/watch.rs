@@ -19,6 +19,8 @@ pub(crate) struct Watch {
     sent: Tick,
     /// Whether it has lasted longer than its delay.
     late: bool,
+    /// Whether it has taken a share for a second attempt that nobody has made or given up yet.
+    owes: bool,
     /// Whether its first attempt is measured already.
     measured: bool,
 }
@@ -41,7 +43,8 @@ impl Watch {
             deadline.is_none_or(|at| at.left(started) > delay.saturating_add(*typical))
         };
         let delay = delay.filter(in_time).map(|found| found.delay);
-        (Self { home, started, sent: Tick::MAX, late: false, measured: false }, delay)
+        let (sent, late, owes, measured) = (Tick::MAX, false, false, false);
+        (Self { home, started, sent, late, owes, measured }, delay)
     }
 
     /// It has lasted longer than its delay. Whether a second attempt may be prepared.
@@ -49,6 +52,7 @@ impl Watch {
         self.late = true;
         let now = self.home.now();
         let free = self.home.rule().is_late(now);
+        self.owes = free;
         if free && self.home.purse().budget.is_congested() {
             self.not_sent(Not::Paid);
             return false;
@@ -56,16 +60,18 @@ impl Watch {
         free
     }
 
-    pub(crate) fn not_sent(&self, why: Not) {
+    pub(crate) fn not_sent(&mut self, why: Not) {
+        self.owes = false;
         self.home.rule().not_sent(why);
     }
 
     /// Pays for a second attempt, which is ready to be sent.
-    pub(crate) fn pay(&self) -> bool {
+    pub(crate) fn pay(&mut self) -> bool {
         let paid = self.home.purse().budget.try_hedge();
         if !paid {
             self.not_sent(Not::Paid);
         }
+        self.owes = false;
         paid
     }
 
@@ -124,6 +130,10 @@ impl Drop for Watch {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             self.first_ended(false);
+        }
+        // What prepares a second attempt has panicked.
+        if self.owes {
+            self.not_sent(Not::Ready);
         }
     }
 }

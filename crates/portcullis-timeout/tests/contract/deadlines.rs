@@ -161,7 +161,8 @@ async fn a_call_whose_layer_is_gone_has_its_timeout_still() {
 #[tokio::test(start_paused = true)]
 async fn without_tower_the_deadline_around_a_future_counts() {
     let timeout = AdaptiveTimeout::with_clock(TimeoutConfig::new(), TokioClock::new());
-    for (left, reason) in [(0, Reason::DeadlinePassed), (40, Reason::TimedOut)] {
+    let reasons = [(0, Reason::DeadlinePassed), (40, Reason::CutShort), (140, Reason::TimedOut)];
+    for (left, reason) in reasons {
         let around = within(left);
         let mut run = Box::pin(timeout.run(std::future::pending::<Result<(), ()>>()));
         let ended = poll_fn(|cx| around.scope(|| run.as_mut().poll(cx))).await;

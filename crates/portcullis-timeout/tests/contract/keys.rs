@@ -51,7 +51,7 @@ fn a_flood_of_keys_takes_no_more_than_its_share() {
     let kept = timeouts.get(&u32::MAX);
     for key in 0..10_000_u32 {
         let _ = timeouts.get(&key);
-        // What is used again and again keeps its place, in a map of two keys per shard.
+        // What is used again and again keeps its place.
         assert_eq!(timeouts.get(&u32::MAX).snapshot(), kept.snapshot());
         assert!(timeouts.len() <= 32);
     }

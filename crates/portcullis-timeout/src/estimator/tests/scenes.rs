@@ -35,6 +35,20 @@ fn no_more_calls_are_given_up_than_the_rate_allows() {
     }
 }
 
+// S-TIMEOUT-02
+#[test]
+fn no_call_is_given_up_of_a_callee_that_always_takes_as_long() {
+    use TimeoutStrategy::{Adaptive, Hybrid, Percentile};
+    for (strategy, window) in [(Adaptive, 10), (Adaptive, 100), (Hybrid, 100), (Percentile, 100)] {
+        let config = TimeoutConfig::new().strategy(strategy).window(window);
+        let mut callee = Callee::new(config, 7);
+        for _ in 0..1_000 {
+            callee.call(0.5);
+        }
+        assert_eq!(callee.timeouts, 0, "{strategy:?}, window of {window}");
+    }
+}
+
 // S-TIMEOUT-04
 #[test]
 fn after_a_slow_down_and_its_end_it_is_back_within_one_window() {
