@@ -24,20 +24,38 @@ pub(crate) fn retries(clock: impl Clock + Clone + 'static) -> Vec<Case> {
         Case::new(OURS, name, move || make(&maker))
     };
     vec![
-        case("retry", |make| reused::<Once, _>(plain(&make(DEFAULT)).layer(Nothing))),
+        case("retry", |make| {
+            let backoff = make(DEFAULT);
+            beside(backoff.clone(), reused::<Once, _>(plain(&backoff).layer(Nothing)))
+        }),
+        case("retry, nobody else has the layer", |make| {
+            reused::<Once, _>(plain(&make(DEFAULT)).layer(Nothing))
+        }),
         case("retry, cloned per call", |make| {
             cloned::<Once, _>(plain(&make(DEFAULT)).layer(Nothing))
         }),
         case("retry, answer at the second poll", |make| {
-            reused::<UntilDone, _>(plain(&make(DEFAULT)).layer(Later))
+            let backoff = make(DEFAULT);
+            beside(backoff.clone(), reused::<UntilDone, _>(plain(&backoff).layer(Later)))
         }),
         case("retry, 1 % failures that are not repeated", |make| {
-            failing::<Once, _>(plain(&make(DEFAULT)).layer(Nothing), 100)
+            let backoff = make(DEFAULT);
+            beside(backoff.clone(), failing::<Once, _>(plain(&backoff).layer(Nothing), 100))
         }),
         case("retry, request", |make| {
-            requested(BackoffLayer::from_backoff(&make(DEFAULT)).layer(Web))
+            let backoff = make(DEFAULT);
+            beside(backoff.clone(), requested(BackoffLayer::from_backoff(&backoff).layer(Web)))
         }),
     ]
+}
+
+/// The same, while somebody holds a handle: of one layer there are several services as a rule, and one
+/// that is alone counts a reference for each call.
+fn beside(backoff: Backoff, live: Live) -> Live {
+    Live::new(move |calls| {
+        let _held = &backoff;
+        (live.run)(calls);
+    })
 }
 
 /// A failure of unknown kind, as the services here have it, is not repeated by default.

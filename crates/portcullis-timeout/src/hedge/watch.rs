@@ -128,6 +128,7 @@ impl Watch {
 /// its delay that says nothing.
 impl Drop for Watch {
     fn drop(&mut self) {
+        // Whatever panics has been told; a clock that panics, too, would end the process.
         if !std::thread::panicking() {
             self.first_ended(false);
         }
