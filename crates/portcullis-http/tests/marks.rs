@@ -80,7 +80,7 @@ fn the_path_of_a_request_is_around_call_and_polls() {
         (&[("x-retry-attempt", "0")], RetryPath::attempt(1)),
         (&[("x-retry-attempt", "-3")], RetryPath::attempt(1)),
         (&[("x-retry-attempt", "abc")], RetryPath::attempt(1)),
-        (&[("x-retry-attempt", "3"), ("x-retry-attempt", "4")], RetryPath::attempt(1)),
+        (&[("x-retry-attempt", "3"), ("x-retry-attempt", "4")], RetryPath::attempt(4)),
         (&[("x-retry-attempt", "101")], most),
         (&[("x-retry-attempt", "99999999999999999999999")], most),
     ] {

@@ -105,7 +105,7 @@ fn a_repetition_or_a_wish_not_to_be_one_is_known() {
         (&[("x-retry-attempt", "0")], false),
         (&[("x-retry-attempt", "two")], false),
         (&[("x-retry-attempt", "")], false),
-        (&[("x-retry-attempt", "2"), ("x-retry-attempt", "2")], false),
+        (&[("x-retry-attempt", "2"), ("x-retry-attempt", "2")], true),
         (&[("x-should-retry", "false")], true),
         (&[("x-should-retry", "true")], false),
     ] {
