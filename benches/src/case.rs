@@ -84,6 +84,18 @@ impl Live {
         self
     }
 
+    /// The same, while somebody holds a handle: of one layer there are several services as a rule, and
+    /// of some layers one that is alone counts a reference for each call.
+    #[must_use]
+    pub fn beside(self, handle: impl Send + Sync + 'static) -> Self {
+        let Self { prepare, run } = self;
+        let run = Box::new(move |calls| {
+            let _held = &handle;
+            run(calls);
+        });
+        Self { prepare, run }
+    }
+
     /// The same, within a runtime of tokio: for those who set timers.
     #[must_use]
     pub fn within(self, runtime: Runtime) -> Self {

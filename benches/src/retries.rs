@@ -26,7 +26,7 @@ pub(crate) fn retries(clock: impl Clock + Clone + 'static) -> Vec<Case> {
     vec![
         case("retry", |make| {
             let backoff = make(DEFAULT);
-            beside(backoff.clone(), reused::<Once, _>(plain(&backoff).layer(Nothing)))
+            reused::<Once, _>(plain(&backoff).layer(Nothing)).beside(backoff)
         }),
         case("retry, nobody else has the layer", |make| {
             reused::<Once, _>(plain(&make(DEFAULT)).layer(Nothing))
@@ -36,26 +36,17 @@ pub(crate) fn retries(clock: impl Clock + Clone + 'static) -> Vec<Case> {
         }),
         case("retry, answer at the second poll", |make| {
             let backoff = make(DEFAULT);
-            beside(backoff.clone(), reused::<UntilDone, _>(plain(&backoff).layer(Later)))
+            reused::<UntilDone, _>(plain(&backoff).layer(Later)).beside(backoff)
         }),
         case("retry, 1 % failures that are not repeated", |make| {
             let backoff = make(DEFAULT);
-            beside(backoff.clone(), failing::<Once, _>(plain(&backoff).layer(Nothing), 100))
+            failing::<Once, _>(plain(&backoff).layer(Nothing), 100).beside(backoff)
         }),
         case("retry, request", |make| {
             let backoff = make(DEFAULT);
-            beside(backoff.clone(), requested(BackoffLayer::from_backoff(&backoff).layer(Web)))
+            requested(BackoffLayer::from_backoff(&backoff).layer(Web)).beside(backoff)
         }),
     ]
-}
-
-/// The same, while somebody holds a handle: of one layer there are several services as a rule, and one
-/// that is alone counts a reference for each call.
-fn beside(backoff: Backoff, live: Live) -> Live {
-    Live::new(move |calls| {
-        let _held = &backoff;
-        (live.run)(calls);
-    })
 }
 
 /// A failure of unknown kind, as the services here have it, is not repeated by default.

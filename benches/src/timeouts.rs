@@ -32,15 +32,23 @@ fn adaptive(clock: impl Clock + Clone + 'static) -> Vec<Case> {
         Case::new(OURS, name, move || make(maker()))
     };
     vec![
-        case("timeout", |timeout| reused::<Once, _>(plain(timeout).layer(Nothing))),
+        case("timeout", |timeout| {
+            reused::<Once, _>(plain(timeout.clone()).layer(Nothing)).beside(timeout)
+        }),
+        case("timeout, nobody else has the layer", |timeout| {
+            reused::<Once, _>(plain(timeout).layer(Nothing))
+        }),
         case("timeout, cloned per call", |timeout| {
             cloned::<Once, _>(plain(timeout).layer(Nothing))
         }),
         case("timeout, answer at the second poll", |timeout| {
-            reused::<UntilDone, _>(plain(timeout).layer(Later)).within(runtime())
+            reused::<UntilDone, _>(plain(timeout.clone()).layer(Later))
+                .beside(timeout)
+                .within(runtime())
         }),
         case("timeout, request", |timeout| {
-            requested(AdaptiveTimeoutLayer::from_timeout(timeout).layer(Web))
+            requested(AdaptiveTimeoutLayer::from_timeout(timeout.clone()).layer(Web))
+                .beside(timeout)
         }),
     ]
 }

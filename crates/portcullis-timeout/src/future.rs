@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use breaker_core::{Classify, Expire, Outcome};
 use pin_project_lite::pin_project;
 
-use crate::watch::{Kept, Polled, Timing, Until, Watch};
+use crate::watch::{Polled, Seldom, Timing, Until, Watch};
 
 pin_project! {
     /// The answer of a service with a timeout: named, pinned, never boxed.
@@ -24,7 +24,7 @@ pin_project! {
         classify: C,
         expire: E,
         // What only calls have that are waited for, or that have a deadline.
-        watch: Kept,
+        watch: Seldom<Pin<Box<Watch>>>,
     }
 }
 
@@ -79,7 +79,7 @@ where
         watch: Option<Pin<Box<Watch>>>,
     ) -> Self {
         let (classify, expire) = (classify.clone(), expire.clone());
-        Self { course, timing, classify, expire, watch: Kept(watch) }
+        Self { course, timing, classify, expire, watch: Seldom(watch) }
     }
 }
 

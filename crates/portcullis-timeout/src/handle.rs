@@ -64,8 +64,7 @@ impl AdaptiveTimeout {
     /// lets go of the service, and so of the layer, before the call is first polled.
     #[inline]
     pub(crate) fn timing(&self, keep: bool) -> Timing {
-        let home =
-            if keep { Lead::Kept(self.home.clone()) } else { Lead::Mark(self.home.anchor()) };
+        let home = if keep { Lead::kept(self.home.clone()) } else { Lead::mark(&self.home) };
         Timing { home, nanos: self.home.timeout() }
     }
 

@@ -22,19 +22,26 @@ pub struct Timing {
 
 /// How a call finds the timeout again.
 #[derive(Clone, Debug)]
-pub(crate) enum Lead {
+pub(crate) struct Lead {
     /// Without a reference count, as long as somebody else has it.
-    Mark(Anchor<Home>),
+    mark: Anchor<Home>,
     /// Itself, where it could be gone before the call has ended.
-    Kept(Anchored<Home>),
+    kept: Seldom<Anchored<Home>>,
 }
 
 impl Lead {
+    #[inline]
+    pub(crate) fn mark(home: &Anchored<Home>) -> Self {
+        Self { mark: home.anchor(), kept: Seldom(None) }
+    }
+
+    #[inline]
+    pub(crate) fn kept(home: Anchored<Home>) -> Self {
+        Self { mark: home.anchor(), kept: Seldom(Some(home)) }
+    }
+
     fn get(&self) -> Option<Anchored<Home>> {
-        match self {
-            Self::Mark(home) => home.get(),
-            Self::Kept(home) => Some(home.clone()),
-        }
+        self.kept.0.clone().or_else(|| self.mark.get())
     }
 }
 
@@ -70,24 +77,24 @@ pin_project! {
     }
 }
 
-/// The watch of a call, once it has one.
-pub(crate) struct Kept(pub(crate) Option<Pin<Box<Watch>>>);
+/// What is nearly never there. Only a look where there is nothing: the end of a timer is a long piece
+/// of code, which calls that are ready at once are not to carry along.
+#[derive(Clone, Debug)]
+pub(crate) struct Seldom<T>(pub(crate) Option<T>);
 
-/// Only a look where there is none: the end of a timer is a long piece of code, which calls that are
-/// ready at once are not to carry along.
-impl Drop for Kept {
+impl<T> Drop for Seldom<T> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(watch) = self.0.take() {
-            end(watch);
+        if let Some(value) = self.0.take() {
+            end(value);
         }
     }
 }
 
 #[cold]
 #[inline(never)]
-fn end(watch: Pin<Box<Watch>>) {
-    drop(watch);
+fn end<T>(value: T) {
+    drop(value);
 }
 
 /// What is watched; dropped while the call is on its way, it was cancelled.
@@ -196,7 +203,7 @@ impl On {
                 self.timing.shorten(until.deadline.left(now));
                 self.at_deadline = self.timing.nanos < whole;
             }
-            self.timing.home = Lead::Kept(home);
+            self.timing.home = Lead::kept(home);
         }
         self.limit()
     }

@@ -20,7 +20,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 /// What a response future may weigh beyond the one that it wraps.
-const FUTURE: usize = 48;
+const FUTURE: usize = 56;
 /// What a timeout may hold that no call was waited for.
 const IDLE: i64 = 1_024;
 /// What a timeout may hold that has a full window and history.
