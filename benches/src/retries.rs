@@ -28,9 +28,6 @@ pub(crate) fn retries(clock: impl Clock + Clone + 'static) -> Vec<Case> {
             let backoff = make(DEFAULT);
             reused::<Once, _>(plain(&backoff).layer(Nothing)).beside(backoff)
         }),
-        case("retry, nobody else has the layer", |make| {
-            reused::<Once, _>(plain(&make(DEFAULT)).layer(Nothing))
-        }),
         case("retry, cloned per call", |make| {
             cloned::<Once, _>(plain(&make(DEFAULT)).layer(Nothing))
         }),

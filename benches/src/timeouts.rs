@@ -35,9 +35,6 @@ fn adaptive(clock: impl Clock + Clone + 'static) -> Vec<Case> {
         case("timeout", |timeout| {
             reused::<Once, _>(plain(timeout.clone()).layer(Nothing)).beside(timeout)
         }),
-        case("timeout, nobody else has the layer", |timeout| {
-            reused::<Once, _>(plain(timeout).layer(Nothing))
-        }),
         case("timeout, cloned per call", |timeout| {
             cloned::<Once, _>(plain(timeout).layer(Nothing))
         }),
