@@ -1,4 +1,4 @@
-//! State that a call refers to without a reference count: [`Anchored`], [`Anchor`].
+//! State that a call refers to without a reference count: [`Anchored`], [`Anchor`], [`Seldom`].
 
 #[cfg(all(test, loom))]
 mod models;
@@ -29,6 +29,27 @@ pub struct Anchor<T: 'static> {
     /// As the word is while the state is at rest.
     calm: u64,
     state: PhantomData<fn() -> T>,
+}
+
+/// What a call nearly never holds. Where there is nothing, its end is one look, and no more: to end what
+/// is there may be a long piece of code, which all other calls are not to carry along.
+#[derive(Clone, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "complete by definition")]
+pub struct Seldom<T>(pub Option<T>);
+
+impl<T> Drop for Seldom<T> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(value) = self.0.take() {
+            end(value);
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn end<T>(value: T) {
+    drop(value);
 }
 
 /// A place that lives for ever and is used again, so there are never more of them than there was

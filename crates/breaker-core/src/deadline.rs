@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use crate::clock::Tick;
+use crate::scope::scoped;
 
 /// The moment after which nobody waits for the answer of a call any more.
 ///
@@ -60,22 +61,12 @@ impl Deadline {
 
     /// Runs a part of a call whose deadline this is: [`current`](Self::current) tells it within.
     pub fn scope<T>(self, part: impl FnOnce() -> T) -> T {
-        let _restore = Restore(CURRENT.replace(Some(self)));
-        part()
+        scoped(&CURRENT, self, part)
     }
 }
 
 thread_local! {
     static CURRENT: Cell<Option<Deadline>> = const { Cell::new(None) };
-}
-
-/// Puts back what was there before, also after a panic.
-struct Restore(Option<Deadline>);
-
-impl Drop for Restore {
-    fn drop(&mut self) {
-        CURRENT.set(self.0);
-    }
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ mod quota;
 mod rejected;
 mod replay;
 mod retry_path;
+mod scope;
 mod slot;
 mod state;
 mod strategy;
@@ -34,7 +35,7 @@ mod sync;
 mod tracing;
 mod window;
 
-pub use anchor::{Anchor, Anchored};
+pub use anchor::{Anchor, Anchored, Seldom};
 pub use breaker::{CircuitBreaker, Permit};
 pub use budget::{Budget, BudgetMark, BudgetSnapshot, RetryBudget};
 pub use call::CallError;

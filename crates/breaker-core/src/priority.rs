@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::scope::scoped;
+
 /// How important a call is: a level in 0..=100, of which the larger is the more important.
 ///
 /// Five levels have names; all others are a user's own, and belong to the [`Class`] of the named
@@ -84,22 +86,12 @@ impl Priority {
 
     /// Runs a part of a call whose priority this is: [`current`](Self::current) tells it within.
     pub fn scope<T>(self, part: impl FnOnce() -> T) -> T {
-        let _restore = Restore(CURRENT.replace(Some(self)));
-        part()
+        scoped(&CURRENT, self, part)
     }
 }
 
 thread_local! {
     static CURRENT: Cell<Option<Priority>> = const { Cell::new(None) };
-}
-
-/// Puts back what was there before, also after a panic.
-struct Restore(Option<Priority>);
-
-impl Drop for Restore {
-    fn drop(&mut self) {
-        CURRENT.set(self.0);
-    }
 }
 
 /// [`Priority::NORMAL`].

@@ -3,7 +3,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use breaker_core::{Anchored, Classify, Outcome, Replay, RetryPath, Tick};
+use breaker_core::{Anchored, Classify, Outcome, Replay, RetryPath, Seldom, Tick};
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 use tower_service::Service;
@@ -294,24 +294,6 @@ fn past_of<'p, Req>(
         past.0 = kept.0.take().or_else(|| leads.target()).map(Past::of);
     }
     past.0.as_deref_mut()
-}
-
-/// What is nearly never there. Its end is no part of what is done for each call.
-struct Seldom<T>(Option<T>);
-
-impl<T> Drop for Seldom<T> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(value) = self.0.take() {
-            end(value);
-        }
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn end<T>(value: T) {
-    drop(value);
 }
 
 impl<Req> Past<Req> {

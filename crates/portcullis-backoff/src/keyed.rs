@@ -40,6 +40,14 @@ struct Shard<K> {
 
 type Entry<K> = (K, Anchored<Target>);
 
+/// Where a new key goes.
+enum Place {
+    New,
+    /// That of a key which gives way.
+    Of(usize),
+    Nowhere,
+}
+
 const SHARDS: usize = 16;
 
 /// How many places a new key may look at: an arrival costs the same however large the map is.
@@ -80,21 +88,24 @@ impl<K: Clone + Display + Eq + Hash> Keyed<K> {
             return target;
         }
         // The label of a key is the user's code, and so is the clock: not under the lock.
+        let (now, config) = (self.hub.now(), self.hub.config());
+        let forgettable = |old: &Target| old.is_forgettable(&config, now);
+        if matches!(lock(shard).place(forgettable), Place::Nowhere) {
+            // Nothing is made for a key that has no place, however many of them there are.
+            return self.overflow.clone();
+        }
         let label = Some(Name::cut(&key.to_string()));
         let budget = self.shared.clone().unwrap_or_else(|| self.hub.budget());
         let target = Target::open(&self.hub, label, budget);
-        let (now, config) = (self.hub.now(), self.hub.config());
         let old = {
             let mut shard = lock(shard);
             if let Some(target) = shard.find(key) {
                 return target;
             }
-            let full = shard.entries.len() >= shard.most;
-            let place = full.then(|| shard.free_place(|old| old.is_forgettable(&config, now)));
-            match place {
-                Some(None) => return self.overflow.clone(),
-                Some(Some(place)) => shard.replace(place, (key.clone(), target.clone())),
-                None => {
+            match shard.place(forgettable) {
+                Place::Nowhere => return self.overflow.clone(),
+                Place::Of(place) => shard.replace(place, (key.clone(), target.clone())),
+                Place::New => {
                     shard.push((key.clone(), target.clone()));
                     None
                 }
@@ -150,21 +161,25 @@ impl<K: Clone + Eq + Hash> Shard<K> {
         self.entries.push(entry);
     }
 
-    /// A place whose target may be forgotten, found by looking at a few, each time further on.
-    fn free_place(&mut self, forgettable: impl Fn(&Target) -> bool) -> Option<usize> {
-        for _ in 0..LOOKS.min(self.entries.len()) {
-            let place = self.hand;
-            self.hand = (self.hand + 1) % self.entries.len();
-            if forgettable(&self.entries[place].1) {
-                return Some(place);
-            }
+    /// Where a new key goes: to the place of a target that may be forgotten, if there is no other,
+    /// found by looking at a few, each time further on.
+    fn place(&mut self, forgettable: impl Fn(&Target) -> bool) -> Place {
+        if self.entries.len() < self.most {
+            return Place::New;
         }
-        None
+        for _ in 0..LOOKS.min(self.entries.len()) {
+            if forgettable(&self.entries[self.hand].1) {
+                return Place::Of(self.hand);
+            }
+            self.hand = (self.hand + 1) % self.entries.len();
+        }
+        Place::Nowhere
     }
 
     /// Puts a target into this place, and hands out what stood there: to be dropped without a lock.
     fn replace(&mut self, place: usize, entry: Entry<K>) -> Option<Entry<K>> {
         let key = entry.0.clone();
+        self.hand = (place + 1) % self.entries.len();
         let (_, old) = &self.entries[place];
         self.gone = self.gone.and(old.counts());
         // In this order, so that a key whose own code panics leaves no place to a stranger.

@@ -106,8 +106,9 @@ pub(crate) struct Memory {
     pub(crate) record: Record,
     /// When it said last that a limit was reached or a resource exhausted: the newest 256 times.
     strains: VecDeque<(Tick, Strain)>,
-    /// No attempt beyond a first one starts before.
-    held_until: Tick,
+    /// No attempt beyond a first one starts before, and none waits for longer than this: not even if
+    /// the clock steps back meanwhile.
+    held: (Tick, Duration),
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -184,7 +185,7 @@ impl Memory {
         let run = (sequence, factor(failed.kind) * (1 + u32::from(limited)));
         let next = self.record.next(&config.delays, run, with.now, with.usage, with.chance);
         let hint = failed.advice.wait.map_or(Duration::ZERO, |hint| hint.min(config.hint_cap));
-        let hold = if exhausted { Duration::ZERO } else { self.held_until.since(with.now) };
+        let hold = if exhausted { Duration::ZERO } else { self.hold_left(with.now) };
         let floor = hint.max(hold);
         let delay = if floor > next.delay {
             // All callers are told the same moment, and they shall not come together.
@@ -206,7 +207,14 @@ impl Memory {
 
     /// Holds further attempts at the target back for so long.
     pub(crate) fn hold(&mut self, now: Tick, delay: Duration) {
-        self.held_until = self.held_until.max(now.after(delay));
+        if delay > self.hold_left(now) {
+            self.held = (now.after(delay), delay);
+        }
+    }
+
+    fn hold_left(&self, now: Tick) -> Duration {
+        let (until, longest) = self.held;
+        until.since(now).min(longest)
     }
 
     /// Whether a call that goes well changes nothing here.
@@ -217,7 +225,7 @@ impl Memory {
     /// Whether it is as new.
     pub(crate) fn is_forgettable(&self, config: &BackoffConfig, now: Tick) -> bool {
         self.is_at_rest(now)
-            && self.held_until <= now
+            && self.hold_left(now).is_zero()
             && self.strains.back().is_none_or(|&(at, _)| now.since(at) >= config.history)
     }
 }

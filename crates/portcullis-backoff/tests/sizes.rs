@@ -22,7 +22,7 @@ const FUTURE: usize = 48;
 /// What is kept of a request without a body.
 const KEPT: usize = 232;
 /// What an idle layer may hold.
-const LAYER: i64 = 1_232;
+const LAYER: i64 = 1_248;
 
 type Web = Request<()>;
 type Page = Response<()>;

@@ -2,10 +2,10 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use breaker_core::{Classify, Expire, Outcome};
+use breaker_core::{Classify, Expire, Outcome, Seldom};
 use pin_project_lite::pin_project;
 
-use crate::watch::{Polled, Seldom, Timing, Until, Watch};
+use crate::watch::{Polled, Timing, Until, Watch};
 
 pin_project! {
     /// The answer of a service with a timeout: named, pinned, never boxed.

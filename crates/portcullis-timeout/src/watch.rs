@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use breaker_core::{
-    Anchor, Anchored, Deadline, FailureKind, Name, Outcome, Reason, Rejected, Tick,
+    Anchor, Anchored, Deadline, FailureKind, Name, Outcome, Reason, Rejected, Seldom, Tick,
 };
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
@@ -75,26 +75,6 @@ pin_project! {
         sleep: Option<Sleep>,
         on: On,
     }
-}
-
-/// What is nearly never there. Only a look where there is nothing: the end of a timer is a long piece
-/// of code, which calls that are ready at once are not to carry along.
-#[derive(Clone, Debug)]
-pub(crate) struct Seldom<T>(pub(crate) Option<T>);
-
-impl<T> Drop for Seldom<T> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(value) = self.0.take() {
-            end(value);
-        }
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn end<T>(value: T) {
-    drop(value);
 }
 
 /// What is watched; dropped while the call is on its way, it was cancelled.

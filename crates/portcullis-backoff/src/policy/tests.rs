@@ -163,6 +163,22 @@ fn the_third_rate_limit_in_five_minutes_holds_further_attempts_back() {
     assert_eq!(at(&mut memory, 599_999), Decision::Retry(ms(200)));
 }
 
+// S-RETRY-04
+#[test]
+fn a_clock_that_steps_back_makes_no_hold_longer() {
+    let mut memory = Memory::default();
+    memory.hold(Tick::from_millis(3_600_000), ms(4_000));
+    let timeout = failed(1, FailureKind::Timeout);
+    for (millis, left) in [(3_601_000, 3_000), (3_600_000, 4_000), (0, 4_000)] {
+        let now = Tick::from_millis(millis);
+        let decision = decide_at(&mut memory, &mut Sequence::default(), &PLAIN, now, &timeout);
+        assert_eq!(decision, Decision::Retry(ms(left)), "{millis}");
+    }
+    // A shorter one does not end a longer one.
+    memory.hold(Tick::from_millis(3_600_000), ms(100));
+    assert_eq!(memory.hold_left(Tick::from_millis(3_600_000)), ms(4_000));
+}
+
 // S-RETRY-04, S-RETRY-01
 #[test]
 fn the_second_exhaustion_redirects_or_fails_fast_where_there_is_no_alternative() {

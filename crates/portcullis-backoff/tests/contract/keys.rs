@@ -1,5 +1,8 @@
 //! One target per key.
 
+use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use http::Request;
 use portcullis_backoff::breaker_core::{RetryBudget, TokioClock};
 use portcullis_backoff::portcullis_http::key;
@@ -71,6 +74,33 @@ async fn keys_without_a_place_share_one_target() {
     assert!(retries <= 17 * 3, "{retries}");
     assert!(retries > 3 * 3, "{retries}");
     assert_eq!(layer.handle().snapshot().retried, retries as u64);
+}
+
+/// A key that notes when it is written down, which is done for each target that is made.
+#[derive(Clone, Eq, Hash, PartialEq)]
+struct Noted(u32);
+
+static WRITTEN: AtomicU32 = AtomicU32::new(0);
+
+impl fmt::Display for Noted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        WRITTEN.fetch_add(1, Ordering::Relaxed);
+        self.0.fmt(f)
+    }
+}
+
+// S-BACKOFF-08: a stranger who chooses keys has nothing made for those that have no place.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_made_for_a_key_that_has_no_place() {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let callee = Callee::new(Act::Answer(503));
+    let key = |_: &Web| Some(Noted(NUMBER.fetch_add(1, Ordering::Relaxed)));
+    let layer = layer_of(CONFIG.budget(FEW).max_keys(1)).keyed_fn(key);
+    let mut service = layer.layer(callee.clone());
+    for _ in 0..100 {
+        let _ = status(&mut service, to("a.example")).await;
+    }
+    assert_eq!(WRITTEN.load(Ordering::Relaxed), 1);
 }
 
 // S-BACKOFF-08: what has no place gets one when others are forgotten.
